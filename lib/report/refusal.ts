@@ -1,0 +1,59 @@
+/**
+ * Exit codes of every command: the contract with people and scripts. Callers
+ * (VMware Tools, qemu-ga, …) only tell zero from non-zero.
+ */
+export const EXIT = {
+  /** The command did what it promises. */
+  ok: 0,
+  /** A defect in locktables itself. */
+  defect: 1,
+  /** The command line was wrong. */
+  usage: 2,
+  /** The lock was not obtained in time. */
+  lockNotObtained: 10,
+  /** A window is already open. */
+  windowOpen: 11,
+  /** The window is closed, but the lock was not held until the thaw. */
+  notHeld: 12,
+  /** The server cannot be reached. */
+  unreachable: 20,
+  /** The server denied access, or the account lacks a privilege. */
+  denied: 21,
+  /** The option file, a setting, or a path that locktables needs is unusable. */
+  badSetup: 22,
+} as const;
+
+/** One of {@linkcode EXIT}. */
+export type ExitCode = typeof EXIT[keyof typeof EXIT];
+
+/**
+ * An expected "no": what failed, and what the operator should do about it.
+ * A value, not an exception, so that every caller has to look at it.
+ */
+export interface Refusal {
+  readonly kind: "refusal";
+  /** The process's exit status. */
+  readonly code: ExitCode;
+  /** Enumerated machine-readable reason, such as `access-denied`. */
+  readonly reason: string;
+  /** One line, upper case start: what failed, where, current value then wanted value. */
+  readonly summary: string;
+  /** One line: what to do, with a command where there is one. */
+  readonly hint: string;
+}
+
+/** Makes a {@linkcode Refusal}. */
+export function refusal(
+  code: ExitCode,
+  reason: string,
+  summary: string,
+  hint: string,
+): Refusal {
+  return { kind: "refusal", code, reason, summary, hint };
+}
+
+/** Whether a value is a {@linkcode Refusal}. */
+export function isRefusal(value: unknown): value is Refusal {
+  return typeof value === "object" && value !== null &&
+    (value as { kind?: unknown }).kind === "refusal";
+}
