@@ -1,0 +1,158 @@
+/**
+ * The record of a window: what `--json` prints, what lies in /run while it lives and on
+ * disk inside the image. Times are RFC 3339 in UTC, durations end in `_ms`.
+ */
+import type { Coordinates } from "../mysql/coordinates.ts";
+import { elapsedMs, type Instant, plus, rfc3339 } from "../sys/clock.ts";
+import {
+  type Outcome,
+  outcomeOf,
+  type Phase,
+  type Reason,
+  type Verdict,
+  verdictOf,
+  type Window,
+} from "./window.ts";
+
+/** Version of this shape; a reader that knows another one must not guess. */
+export const SCHEMA_VERSION = 1;
+
+/** One server in the record. */
+export interface InstanceRecord {
+  readonly name: string;
+  /** `mysql`, `percona` or `mariadb`. */
+  readonly flavor: string;
+  readonly version: string;
+  /** For people: `MariaDB 10.11.19`. */
+  readonly label: string;
+  readonly socket: string;
+  /** CONNECTION_ID() of the session that holds the lock. */
+  readonly connection_id: number;
+  readonly hostname: string;
+  readonly server_id: number;
+  readonly server_uuid: string | null;
+  readonly read_only: boolean;
+  readonly method: string;
+  readonly method_reason: string;
+  readonly data_directories: readonly string[];
+  /** At the lock: what a restore of the image starts from. */
+  readonly coordinates: Coordinates | null;
+  /** Just before the release. */
+  readonly coordinates_at_release: Pick<Coordinates, "file" | "position"> | null;
+}
+
+/** A point on the window's timeline. */
+export interface TimelineEntry {
+  /** Milliseconds since the window was opened. */
+  readonly at_ms: number;
+  readonly event: string;
+}
+
+/** The record of one window. */
+export interface WindowRecord {
+  readonly schema_version: typeof SCHEMA_VERSION;
+  readonly window_id: string;
+  readonly locktables_version: string;
+  /** Who runs the hook, where it said so. */
+  readonly caller: string | null;
+  readonly locker_pid: number;
+  readonly phase: Phase;
+  readonly opened_at: string;
+  readonly locked_at: string | null;
+  /** When the locker lets go by itself. */
+  readonly deadline: string | null;
+  readonly released_at: string | null;
+  readonly closed_at: string | null;
+  /** From the lock to the release. */
+  readonly held_ms: number | null;
+  /** Whether pre-freeze promised the lock to its caller. */
+  readonly was_held: boolean;
+  readonly outcome: Outcome | null;
+  readonly reason: Reason | null;
+  readonly verdict: Verdict | null;
+  /** What a person needs to know beyond the reason. */
+  readonly detail: string | null;
+  readonly hold_timeout_ms: number;
+  readonly freeze_timeout_ms: number;
+  readonly instances: readonly InstanceRecord[];
+  readonly timeline: readonly TimelineEntry[];
+  readonly warnings: readonly string[];
+}
+
+/** What a record says besides the state of the window. */
+export interface WindowDetails {
+  readonly windowId: string;
+  readonly version: string;
+  readonly caller: string | null;
+  readonly lockerPid: number;
+  readonly detail: string | null;
+  readonly instances: readonly InstanceRecord[];
+  readonly timeline: readonly TimelineEntry[];
+  readonly warnings: readonly string[];
+}
+
+/** The record of a window as it is now. */
+export function recordOf(window: Window, details: WindowDetails): WindowRecord {
+  const lockedAt = "lockedAt" in window ? window.lockedAt : null;
+  const releasedAt = "releasedAt" in window ? window.releasedAt : null;
+  const isClosed = window.phase === "closed";
+  const ending = "reason" in window ? window : null;
+  return {
+    schema_version: SCHEMA_VERSION,
+    window_id: details.windowId,
+    locktables_version: details.version,
+    caller: details.caller,
+    locker_pid: details.lockerPid,
+    phase: window.phase,
+    opened_at: rfc3339(window.openedAt),
+    locked_at: timeOf(lockedAt),
+    deadline: lockedAt === null ? null : rfc3339(plus(lockedAt, window.limits.holdTimeoutMs)),
+    released_at: timeOf(releasedAt),
+    closed_at: isClosed ? rfc3339(window.closedAt) : null,
+    held_ms: lockedAt === null || releasedAt === null ? null : elapsedMs(lockedAt, releasedAt),
+    was_held: window.phase === "held" || (ending?.wasHeld ?? false),
+    outcome: isClosed ? window.outcome : null,
+    reason: ending?.reason ?? null,
+    verdict: isClosed ? window.verdict : null,
+    detail: ending?.refusal?.summary ?? details.detail,
+    hold_timeout_ms: window.limits.holdTimeoutMs,
+    freeze_timeout_ms: window.limits.freezeTimeoutMs,
+    instances: details.instances,
+    timeline: details.timeline,
+    warnings: details.warnings,
+  };
+}
+
+/**
+ * The record of a window whose locker died without closing it: killed, or the machine went
+ * down. The server let go when the sessions broke, at a moment that nobody saw.
+ */
+export function recordOfDeadLocker(last: WindowRecord, now: Instant): WindowRecord {
+  const outcome = outcomeOf("locker-died", last.was_held);
+  return {
+    ...last,
+    phase: "closed",
+    closed_at: rfc3339(now),
+    outcome,
+    reason: "locker-died",
+    verdict: verdictOf(outcome),
+    detail: `The locker (pid ${last.locker_pid}) ended without closing the window`,
+  };
+}
+
+/** Reads a record back; null for text that is none of this version. */
+export function parseRecord(text: string | null): WindowRecord | null {
+  if (text === null) return null;
+  try {
+    const value: unknown = JSON.parse(text);
+    const isOurs = typeof value === "object" && value !== null &&
+      (value as { schema_version?: unknown }).schema_version === SCHEMA_VERSION;
+    return isOurs ? value as WindowRecord : null;
+  } catch {
+    return null; // cut off or foreign: as good as none, and the caller says so
+  }
+}
+
+function timeOf(instant: Instant | null): string | null {
+  return instant === null ? null : rfc3339(instant);
+}

@@ -1,0 +1,572 @@
+/**
+ * The freeze window as a pure state machine: `transition(window, event, now)`
+ * returns the next window and the actions to carry out. It reads no clock and
+ * touches nothing; `lib/locker/` feeds it and carries the actions out.
+ * The diagram and the table of illegal inputs are in `README.md` beside this file.
+ */
+import { type Instant, isReached, plus } from "../sys/clock.ts";
+import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+
+/** How a window closed. */
+export type Outcome = "released" | "expired" | "lost" | "failed" | "aborted" | "refused";
+
+/** What an image taken inside the window is worth. */
+export type Verdict = "application-consistent" | "crash-consistent" | "not-quiesced";
+
+/** Why the lock was let go, or why it was never promised; the enumerated `reason` of a record. */
+export type Reason =
+  /** post-thaw asked for it. */
+  | "thaw"
+  /** The caller said that the snapshot failed (freezeFail). */
+  | "freeze-failed"
+  /** `waitforsnapshot` was removed. */
+  | "lock-file-removed"
+  /** `hold_timeout` passed. */
+  | "hold-timeout"
+  /** `freeze_timeout` passed before the caller could be told "frozen". */
+  | "freeze-timeout"
+  /** The locker got SIGTERM, SIGINT or SIGHUP. */
+  | "signal"
+  /** A database session was closed by the server or stopped answering. */
+  | "session-lost"
+  /** pre-freeze died before it could tell its caller. */
+  | "starter-lost"
+  /** Nothing could be locked: see the refusal. */
+  | "refused"
+  /** The lock was there but the record or the data could not be put on disk: see the refusal. */
+  | "not-secured"
+  /** Something was committed while the lock was believed to be held. */
+  | "coordinates-moved"
+  /** The coordinates could not be read again before the release. */
+  | "coordinates-unread"
+  /** The server did not confirm the release; its sessions were cut. */
+  | "release-unconfirmed"
+  /** The locker ended without closing the window; said by whoever finds what it left. */
+  | "locker-died";
+
+/** What the release showed about the time before it. */
+export type ReleaseProof =
+  /** The same sessions, and coordinates equal to those at the lock. */
+  | "equal"
+  /** Coordinates differ: something was committed. */
+  | "moved"
+  /** No coordinates could be read, so nothing is proven. */
+  | "unread"
+  /** The sessions had to be cut. */
+  | "cut";
+
+/** Limits of one window, in milliseconds. */
+export interface WindowLimits {
+  /** From the start of pre-freeze to its answer. */
+  readonly freezeTimeoutMs: number;
+  /** From the lock to the release. */
+  readonly holdTimeoutMs: number;
+}
+
+/**
+ * How long after the removal of `waitforsnapshot` a post-thaw still counts as the
+ * one that removed it: the sh hook removes the file and then execs the binary,
+ * which takes 30 ms warm and under 200 ms with cold caches (`runtime.md` 1); ten
+ * times that, so that a guest busy with the queued writes is not called a liar.
+ */
+export const LOCK_FILE_GRACE_MS = 2_000;
+
+/**
+ * How long the release may take before the window is closed as lost. The release
+ * itself is bounded below this (it ends by cutting the sessions); this limit is
+ * for a release that never reports.
+ */
+export const RELEASE_LIMIT_MS = 10_000;
+
+interface Opened {
+  readonly openedAt: Instant;
+  readonly limits: WindowLimits;
+}
+interface Locked extends Opened {
+  readonly lockedAt: Instant;
+}
+interface Ending extends Opened {
+  readonly lockedAt: Instant | null;
+  readonly reason: Reason;
+  /** Whether pre-freeze had promised the lock to its caller. */
+  readonly wasHeld: boolean;
+  /** What pre-freeze is to be told, where the lock was not promised yet. */
+  readonly refusal: Refusal | null;
+}
+
+/** One freeze window. */
+export type Window =
+  /** Connecting, looking for blockers, writing out dirty data; nothing is locked. */
+  | Opened & { readonly phase: "preparing" }
+  /** A lock statement may be waiting or may be held. */
+  | Opened & { readonly phase: "locking" }
+  /** Locked; coordinates, record and flush are under way. */
+  | Locked & { readonly phase: "securing" }
+  /** Everything is on disk; pre-freeze has been told but has not yet confirmed. */
+  | Locked & { readonly phase: "answering" }
+  /** pre-freeze exits 0: the lock is promised until the thaw. */
+  | Locked & { readonly phase: "held" }
+  /** The lock is being let go. */
+  | Ending & { readonly phase: "releasing"; readonly releasingSince: Instant }
+  /** Released because `waitforsnapshot` went; the thaw that did it should report now. */
+  | Ending & { readonly phase: "settling"; readonly releasedAt: Instant }
+  /** Over. */
+  | Closed;
+
+/** A window that is over. */
+export interface Closed extends Ending {
+  readonly phase: "closed";
+  readonly outcome: Outcome;
+  readonly verdict: Verdict;
+  readonly closedAt: Instant;
+  /** When the server let go; null where nothing was ever locked or it is not known. */
+  readonly releasedAt: Instant | null;
+}
+
+/** The name of a window's phase. */
+export type Phase = Window["phase"];
+
+/** What happened, in the past tense. */
+export type WindowEvent =
+  | { readonly type: "Prepared" }
+  | { readonly type: "PreparationFailed"; readonly refusal: Refusal }
+  | { readonly type: "LockAcquired" }
+  | { readonly type: "LockRefused"; readonly refusal: Refusal }
+  | { readonly type: "Secured" }
+  | { readonly type: "SecuringFailed"; readonly refusal: Refusal }
+  | { readonly type: "StarterAccepted" }
+  | { readonly type: "StarterLost" }
+  | { readonly type: "ThawRequested" }
+  | { readonly type: "AbortRequested" }
+  | { readonly type: "LockFileRemoved" }
+  | { readonly type: "SignalReceived"; readonly signal: string }
+  | { readonly type: "SessionLost"; readonly why: string }
+  | { readonly type: "ReleaseFinished"; readonly proof: ReleaseProof }
+  | { readonly type: "TimePassed" };
+
+/** What to do next, in the imperative. */
+export type WindowAction =
+  /** Send the lock statements. */
+  | "lock"
+  /** Read the coordinates, write the record, flush the data to disk. */
+  | "secure"
+  /** Tell pre-freeze that the server is frozen. */
+  | "answer"
+  /** Cancel whatever is under way, let go of every lock, close the sessions. */
+  | "release"
+  /** Write the final record, answer everybody who waits, end. */
+  | "close";
+
+/** The next window, and what is to be done about it. */
+export interface Transition {
+  readonly window: Window;
+  readonly actions: readonly WindowAction[];
+}
+
+/** A window that has just been opened. */
+export function openWindow(limits: WindowLimits, now: Instant): Window {
+  return { phase: "preparing", openedAt: now, limits };
+}
+
+/**
+ * When the window must be looked at again even if nothing happens, or null when
+ * it is closed. The moment is the same on both clocks' scales as the event that
+ * set it, so a clock that jumps can only bring it nearer.
+ */
+export function nextDeadline(window: Window): Instant | null {
+  switch (window.phase) {
+    case "preparing":
+    case "locking":
+      return plus(window.openedAt, window.limits.freezeTimeoutMs);
+    case "securing":
+    case "answering":
+      return earlier(
+        plus(window.openedAt, window.limits.freezeTimeoutMs),
+        plus(window.lockedAt, window.limits.holdTimeoutMs),
+      );
+    case "held":
+      return plus(window.lockedAt, window.limits.holdTimeoutMs);
+    case "releasing":
+      return plus(window.releasingSince, RELEASE_LIMIT_MS);
+    case "settling":
+      return plus(window.releasedAt, LOCK_FILE_GRACE_MS);
+    case "closed":
+      return null;
+    default:
+      return window satisfies never;
+  }
+}
+
+/**
+ * Carries one event into a window. Deadlines are checked first, whatever the
+ * event is: a thaw that arrives after the deadline finds an expired window even
+ * when the timer was late. An event that has no meaning in the phase leaves the
+ * window as it is (`README.md` lists them and why each is harmless).
+ */
+export function transition(window: Window, event: WindowEvent, now: Instant): Transition {
+  const due = whenDue(window, now);
+  if (due === null) return onEvent(window, event, now);
+  const next = onEvent(due.window, event, now);
+  return { window: next.window, actions: [...due.actions, ...next.actions] };
+}
+
+function whenDue(window: Window, now: Instant): Transition | null {
+  const deadline = nextDeadline(window);
+  if (deadline === null || !isReached(deadline, now)) return null;
+  switch (window.phase) {
+    case "preparing":
+    case "locking":
+      return release(window, now, "freeze-timeout", outOfTime(window));
+    case "securing":
+    case "answering":
+      return isReached(plus(window.lockedAt, window.limits.holdTimeoutMs), now)
+        ? release(window, now, "hold-timeout", heldTooLongBeforeAnswer(window.limits))
+        : release(window, now, "freeze-timeout", outOfTime(window));
+    case "held":
+      return release(window, now, "hold-timeout", null);
+    case "releasing":
+      // The event may well be the ReleaseFinished that was waited for: it is let
+      // through first, because it knows more than the clock.
+      return null;
+    case "settling":
+      return close(window, now, window.releasedAt);
+    case "closed":
+      return null;
+    default:
+      return window satisfies never;
+  }
+}
+
+function onEvent(window: Window, event: WindowEvent, now: Instant): Transition {
+  switch (window.phase) {
+    case "preparing":
+    case "locking":
+    case "securing":
+    case "answering":
+      return onOpening(window, event, now);
+    case "held":
+      return onHeld(window, event, now);
+    case "releasing":
+      return onReleasing(window, event, now);
+    case "settling":
+      return onSettling(window, event, now);
+    case "closed":
+      return stay(window);
+    default:
+      return window satisfies never;
+  }
+}
+
+type OpeningWindow = Extract<
+  Window,
+  { phase: "preparing" | "locking" | "securing" | "answering" }
+>;
+type HeldWindow = Extract<Window, { phase: "held" }>;
+type ReleasingWindow = Extract<Window, { phase: "releasing" }>;
+type SettlingWindow = Extract<Window, { phase: "settling" }>;
+
+function onOpening(window: OpeningWindow, event: WindowEvent, now: Instant): Transition {
+  switch (event.type) {
+    case "Prepared":
+      return window.phase === "preparing"
+        ? { window: { ...window, phase: "locking" }, actions: ["lock"] }
+        : stay(window);
+    case "LockAcquired":
+      return window.phase === "locking"
+        ? { window: { ...window, phase: "securing", lockedAt: now }, actions: ["secure"] }
+        : stay(window);
+    case "Secured":
+      return window.phase === "securing"
+        ? { window: { ...window, phase: "answering" }, actions: ["answer"] }
+        : stay(window);
+    case "StarterAccepted":
+      return window.phase === "answering"
+        ? { window: { ...window, phase: "held" }, actions: [] }
+        : stay(window);
+    case "PreparationFailed":
+    case "LockRefused":
+      return release(window, now, "refused", event.refusal);
+    case "SecuringFailed":
+      return release(window, now, "not-secured", event.refusal);
+    case "StarterLost":
+      return release(window, now, "starter-lost", cancelled("pre-freeze ended before its answer"));
+    case "ThawRequested":
+      return release(window, now, "thaw", cancelled("post-thaw came while it was working"));
+    case "AbortRequested":
+      return release(window, now, "freeze-failed", cancelled("the caller gave up its snapshot"));
+    case "LockFileRemoved":
+      return release(
+        window,
+        now,
+        "lock-file-removed",
+        cancelled("/run/veeam/waitforsnapshot was removed while it was working"),
+      );
+    case "SignalReceived":
+      return release(window, now, "signal", cancelled(`the locker got ${event.signal}`));
+    case "SessionLost":
+      return release(window, now, "session-lost", sessionLost(event.why));
+    case "ReleaseFinished":
+    case "TimePassed":
+      return stay(window);
+    default:
+      return event satisfies never;
+  }
+}
+
+function onHeld(window: HeldWindow, event: WindowEvent, now: Instant): Transition {
+  switch (event.type) {
+    case "ThawRequested":
+      return release(window, now, "thaw", null);
+    case "AbortRequested":
+      return release(window, now, "freeze-failed", null);
+    case "LockFileRemoved":
+      return release(window, now, "lock-file-removed", null);
+    case "SignalReceived":
+      return release(window, now, "signal", null);
+    case "SessionLost":
+      return release(window, now, "session-lost", null);
+    case "StarterLost": // pre-freeze has exited, as it should
+    case "Prepared":
+    case "PreparationFailed":
+    case "LockAcquired":
+    case "LockRefused":
+    case "Secured":
+    case "SecuringFailed":
+    case "StarterAccepted":
+    case "ReleaseFinished":
+    case "TimePassed":
+      return stay(window);
+    default:
+      return event satisfies never;
+  }
+}
+
+function onReleasing(window: ReleasingWindow, event: WindowEvent, now: Instant): Transition {
+  switch (event.type) {
+    case "ReleaseFinished": {
+      const reason = reasonAfterRelease(window, event.proof);
+      const ended = { ...window, reason };
+      return reason === "lock-file-removed" && window.wasHeld
+        ? { window: { ...asEnding(ended), phase: "settling", releasedAt: now }, actions: [] }
+        : close(ended, now, event.proof === "cut" ? null : now);
+    }
+    case "ThawRequested":
+      // Our own hook removes the file first and then asks: it is the same thaw.
+      return window.reason === "lock-file-removed" && window.wasHeld
+        ? { window: { ...window, reason: "thaw" }, actions: [] }
+        : stay(window);
+    case "AbortRequested":
+      return window.reason === "lock-file-removed" && window.wasHeld
+        ? { window: { ...window, reason: "freeze-failed" }, actions: [] }
+        : stay(window);
+    case "TimePassed": {
+      const deadline = plus(window.releasingSince, RELEASE_LIMIT_MS);
+      return isReached(deadline, now)
+        ? close({ ...window, reason: unproven(window, "release-unconfirmed") }, now, null)
+        : stay(window);
+    }
+    case "Prepared":
+    case "PreparationFailed":
+    case "LockAcquired":
+    case "LockRefused":
+    case "Secured":
+    case "SecuringFailed":
+    case "StarterAccepted":
+    case "StarterLost":
+    case "LockFileRemoved":
+    case "SignalReceived":
+    case "SessionLost":
+      return stay(window);
+    default:
+      return event satisfies never;
+  }
+}
+
+function onSettling(window: SettlingWindow, event: WindowEvent, now: Instant): Transition {
+  switch (event.type) {
+    case "ThawRequested":
+      return close({ ...window, reason: "thaw" }, now, window.releasedAt);
+    case "AbortRequested":
+      return close({ ...window, reason: "freeze-failed" }, now, window.releasedAt);
+    case "SignalReceived":
+      return close(window, now, window.releasedAt);
+    case "Prepared":
+    case "PreparationFailed":
+    case "LockAcquired":
+    case "LockRefused":
+    case "Secured":
+    case "SecuringFailed":
+    case "StarterAccepted":
+    case "StarterLost":
+    case "LockFileRemoved":
+    case "SessionLost":
+    case "ReleaseFinished":
+    case "TimePassed":
+      return stay(window);
+    default:
+      return event satisfies never;
+  }
+}
+
+function stay(window: Window): Transition {
+  return { window, actions: [] };
+}
+
+function release(
+  window: OpeningWindow | HeldWindow,
+  now: Instant,
+  reason: Reason,
+  refusal: Refusal | null,
+): Transition {
+  return {
+    window: {
+      phase: "releasing",
+      openedAt: window.openedAt,
+      limits: window.limits,
+      lockedAt: "lockedAt" in window ? window.lockedAt : null,
+      wasHeld: window.phase === "held",
+      reason,
+      refusal,
+      releasingSince: now,
+    },
+    actions: ["release"],
+  };
+}
+
+/** Only a clean end can still be spoilt by what the release showed. */
+function reasonAfterRelease(window: Ending, proof: ReleaseProof): Reason {
+  switch (proof) {
+    case "equal":
+      return window.reason;
+    case "moved":
+      return unproven(window, "coordinates-moved");
+    case "unread":
+      return unproven(window, "coordinates-unread");
+    case "cut":
+      return unproven(window, "release-unconfirmed");
+    default:
+      return proof satisfies never;
+  }
+}
+
+function unproven(window: Ending, reason: Reason): Reason {
+  const wouldBeGood = window.wasHeld &&
+    (window.reason === "thaw" || window.reason === "lock-file-removed");
+  return wouldBeGood ? reason : window.reason;
+}
+
+function asEnding(window: Ending): Ending {
+  const { openedAt, limits, lockedAt, reason, wasHeld, refusal } = window;
+  return { openedAt, limits, lockedAt, reason, wasHeld, refusal };
+}
+
+function close(window: Ending, now: Instant, releasedAt: Instant | null): Transition {
+  const outcome = outcomeOf(window.reason, window.wasHeld);
+  return {
+    window: {
+      ...asEnding(window),
+      phase: "closed",
+      outcome,
+      verdict: verdictOf(outcome),
+      closedAt: now,
+      releasedAt: window.lockedAt === null ? null : releasedAt,
+    },
+    actions: ["close"],
+  };
+}
+
+/** How a window with this reason closed; `wasHeld`: pre-freeze had promised the lock. */
+export function outcomeOf(reason: Reason, wasHeld: boolean): Outcome {
+  switch (reason) {
+    case "thaw":
+      return wasHeld ? "released" : "aborted";
+    case "freeze-failed":
+    case "starter-lost":
+      return "aborted";
+    case "hold-timeout":
+      return wasHeld ? "expired" : "refused";
+    case "lock-file-removed":
+    case "signal":
+      return wasHeld ? "lost" : "aborted";
+    case "session-lost":
+    case "release-unconfirmed":
+    case "locker-died":
+      return wasHeld ? "lost" : "failed";
+    case "coordinates-moved":
+    case "coordinates-unread":
+      return "lost";
+    case "freeze-timeout":
+    case "refused":
+      return "refused";
+    case "not-secured":
+      return "failed";
+    default:
+      return reason satisfies never;
+  }
+}
+
+/** What an image taken inside a window that closed like this is worth. */
+export function verdictOf(outcome: Outcome): Verdict {
+  switch (outcome) {
+    case "released":
+      return "application-consistent";
+    case "expired":
+    case "lost":
+      return "crash-consistent";
+    case "failed":
+    case "aborted":
+    case "refused":
+      return "not-quiesced";
+    default:
+      return outcome satisfies never;
+  }
+}
+
+function earlier(a: Instant, b: Instant): Instant {
+  return { monoMs: Math.min(a.monoMs, b.monoMs), wallMs: Math.min(a.wallMs, b.wallMs) };
+}
+
+function outOfTime(window: OpeningWindow): Refusal {
+  return refusal(
+    EXIT.lockNotObtained,
+    "freeze-timeout",
+    `Not frozen within freeze_timeout (${window.limits.freezeTimeoutMs} ms): still ${
+      WHILE[window.phase]
+    }`,
+    "Nothing is locked; try again, or raise freeze_timeout in [locktables] below the caller's own limit",
+  );
+}
+
+const WHILE: Record<OpeningWindow["phase"], string> = {
+  preparing: "connecting, waiting for blockers or writing out dirty data",
+  locking: "waiting for the lock",
+  securing: "flushing data to disk under the lock",
+  answering: "waiting for pre-freeze to take the answer",
+};
+
+function heldTooLongBeforeAnswer(limits: WindowLimits): Refusal {
+  return refusal(
+    EXIT.lockNotObtained,
+    "hold-timeout",
+    `Locked, but the data was not on disk within hold_timeout (${limits.holdTimeoutMs} ms)`,
+    "Nothing is locked any more; look at the disk's load, or raise hold_timeout in [locktables]",
+  );
+}
+
+function cancelled(why: string): Refusal {
+  return refusal(
+    EXIT.lockNotObtained,
+    "cancelled",
+    `Cancelled: ${why}`,
+    "Nothing is locked; take the snapshot again when the caller is ready",
+  );
+}
+
+function sessionLost(why: string): Refusal {
+  return refusal(
+    EXIT.unreachable,
+    "session-lost",
+    `A database session was lost before the answer: ${why}`,
+    "Nothing is locked; see the server's error log for who ended the session, then try again",
+  );
+}
