@@ -1,0 +1,44 @@
+/** Where the binlog stands: what a restore or a new replica starts from, and the proof of a hold. */
+import type { Row } from "./session.ts";
+
+/** Binlog coordinates and GTIDs of one server at one moment. */
+export interface Coordinates {
+  /** Whether the server writes a binlog; without one there is nothing to compare. */
+  readonly log_bin: boolean;
+  /** Base name of the binlog being written, null without one. */
+  readonly file: string | null;
+  /** Byte position of its end, null without one. 64 bit on the server. */
+  readonly position: number | null;
+  /** The server's GTID variables, line feeds removed. */
+  readonly gtid: Readonly<Record<string, string>>;
+}
+
+/**
+ * Reads the row of SHOW MASTER STATUS / SHOW BINARY LOG STATUS and that of the GTID
+ * variables. No row means that the binlog is off, which is no error (`locking.md` 5).
+ */
+export function coordinatesFrom(status: readonly Row[], gtid: Row): Coordinates {
+  const row = status[0];
+  return {
+    log_bin: row !== undefined,
+    file: row === undefined ? null : String(row["File"]),
+    position: row === undefined ? null : Number(row["Position"]),
+    gtid: Object.fromEntries(
+      // MySQL breaks long sets into lines; they mean nothing.
+      Object.entries(gtid).map(([name, value]) => [name, String(value).replaceAll("\n", "")]),
+    ),
+  };
+}
+
+/** Whether nothing was written to the binlog between two readings. */
+export function isSamePosition(
+  a: Pick<Coordinates, "file" | "position">,
+  b: Pick<Coordinates, "file" | "position">,
+): boolean {
+  return a.file === b.file && a.position === b.position;
+}
+
+/** `binlog.000002:1234`, or that there is none. */
+export function describePosition(at: Pick<Coordinates, "file" | "position">): string {
+  return at.file === null ? "no binlog" : `${at.file}:${at.position}`;
+}

@@ -1,0 +1,85 @@
+/**
+ * Which server this is. The one place that asks "is it MariaDB?": everybody else
+ * asks a {@linkcode Server} what it can do.
+ */
+
+/** Families of servers that behave alike. */
+export type Flavor = "mysql" | "percona" | "mariadb";
+
+/** A server's family and version, and what follows from them. */
+export interface ServerVersion {
+  readonly flavor: Flavor;
+  /** The version as the server says it, such as `10.11.19-MariaDB-0+deb12u1-log`. */
+  readonly text: string;
+  /** Major, minor and patch. */
+  readonly number: readonly [number, number, number];
+  /** For people: `MariaDB 10.11.19`. */
+  readonly label: string;
+}
+
+const LABEL: Record<Flavor, string> = {
+  mysql: "MySQL",
+  percona: "Percona Server",
+  mariadb: "MariaDB",
+};
+
+/**
+ * Reads `@@version` and `@@version_comment`. MariaDB says so in the version; Percona
+ * Server only in the comment. Returns null for text without a version number.
+ */
+export function parseVersion(version: string, comment: string): ServerVersion | null {
+  const match = /^(\d+)\.(\d+)\.(\d+)/.exec(version);
+  if (match === null) return null;
+  const number = [Number(match[1]), Number(match[2]), Number(match[3])] as const;
+  const flavor: Flavor = /mariadb/i.test(version) || /mariadb/i.test(comment)
+    ? "mariadb"
+    : /percona/i.test(comment)
+    ? "percona"
+    : "mysql";
+  return { flavor, text: version, number, label: `${LABEL[flavor]} ${number.join(".")}` };
+}
+
+/** Whether the server's version is at least this one. */
+export function isAtLeast(server: ServerVersion, major: number, minor: number, patch = 0): boolean {
+  const [a, b, c] = server.number;
+  if (a !== major) return a > major;
+  if (b !== minor) return b > minor;
+  return c >= patch;
+}
+
+/** What differs between servers and matters to a freeze window. Facts: `locking.md`. */
+export interface Capabilities {
+  /** BACKUP STAGE blocks commits without waiting for running statements (3.1). */
+  readonly backupStage: boolean;
+  /** FLUSH TABLES WITH READ LOCK waits for running SELECTs (1.1). */
+  readonly ftwrlWaitsForReaders: boolean;
+  /** `max_statement_time` (seconds) bounds any statement (1.2). */
+  readonly maxStatementTime: boolean;
+  /** The statement that shows the binlog coordinates (5). */
+  readonly binlogStatusStatement: string;
+  /** The privilege that the binlog statement needs (6). */
+  readonly binlogStatusPrivilege: string;
+  /** Global variables that hold GTIDs (5); readable without privilege. */
+  readonly gtidVariables: readonly string[];
+  /** The privilege that lets the account flush and lock (6). */
+  readonly lockPrivilege: string;
+}
+
+/** What this server can do. */
+export function capabilitiesOf(server: ServerVersion): Capabilities {
+  const isMariadb = server.flavor === "mariadb";
+  const isMysql82 = !isMariadb && isAtLeast(server, 8, 2);
+  return {
+    backupStage: isMariadb && isAtLeast(server, 10, 5),
+    ftwrlWaitsForReaders: !(isMariadb && isAtLeast(server, 10, 5)),
+    maxStatementTime: isMariadb,
+    binlogStatusStatement: isMysql82 ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS",
+    binlogStatusPrivilege: isMariadb && isAtLeast(server, 10, 5)
+      ? "BINLOG MONITOR"
+      : "REPLICATION CLIENT",
+    gtidVariables: isMariadb
+      ? ["gtid_binlog_pos", "gtid_slave_pos", "gtid_current_pos", "gtid_binlog_state"]
+      : ["gtid_mode", "gtid_executed", "gtid_purged"],
+    lockPrivilege: !isMariadb && isAtLeast(server, 8, 0, 23) ? "FLUSH_TABLES" : "RELOAD",
+  };
+}

@@ -1,0 +1,79 @@
+/** The look for sessions that would make the lock wait, and everybody else behind it. */
+import type { Method } from "./methods.ts";
+import type { Capabilities } from "./flavor.ts";
+import type { Row } from "./session.ts";
+
+/** A session that would make the lock wait. */
+export interface Blocker {
+  readonly id: number;
+  readonly user: string;
+  /** How long its statement has been running, in whole seconds. */
+  readonly age_s: number;
+  readonly state: string;
+  /** The first 80 characters of its statement. */
+  readonly statement: string;
+}
+
+/** What the guard needs to know besides the process list. */
+export interface GuardPolicy {
+  readonly method: Method;
+  readonly can: Capabilities;
+  /** Ids of our own sessions. */
+  readonly ownIds: readonly number[];
+  /** Age in milliseconds from which a statement counts (`long_query_guard`). */
+  readonly thresholdMs: number;
+}
+
+/** Threads of the server itself, never a customer's statement. */
+const SYSTEM_COMMANDS = ["Sleep", "Daemon", "Binlog Dump", "Binlog Dump GTID", "Slave_IO"];
+const SYSTEM_USERS = ["system user", "event_scheduler"];
+
+/** First words of statements that only read. */
+const READERS = ["select", "show", "describe", "desc", "explain", "with", "table", "values"];
+/** First words of statements that do not touch a table at all. */
+const HARMLESS = ["set", "use", "kill", "begin", "commit", "rollback", "start", "do"];
+
+/**
+ * The sessions in a SHOW PROCESSLIST that would make this method wait on this server
+ * (`locking.md` 1.1, 3.1): readers only where the method waits for readers, everything
+ * else only where it waits for writers.
+ */
+export function findBlockers(processList: readonly Row[], policy: GuardPolicy): Blocker[] {
+  return processList.flatMap((row) => {
+    const session = {
+      id: Number(row["Id"]),
+      user: String(row["User"]),
+      age_s: Number(row["Time"] ?? 0),
+      state: String(row["State"] ?? ""),
+      statement: String(row["Info"] ?? "").slice(0, 80),
+    };
+    const isSystem = SYSTEM_COMMANDS.includes(String(row["Command"])) ||
+      SYSTEM_USERS.includes(session.user);
+    const isOld = session.age_s * 1000 >= policy.thresholdMs;
+    if (isSystem || !isOld || policy.ownIds.includes(session.id)) return [];
+    return doesBlock(session.statement, policy) ? [session] : [];
+  });
+}
+
+function doesBlock(statement: string, { method, can }: GuardPolicy): boolean {
+  const word = firstWord(statement);
+  if (word === "" || HARMLESS.includes(word)) return false;
+  if (READERS.includes(word)) {
+    return /\bfor\s+update\b/i.test(statement)
+      ? method.waitsForWriters
+      : method.waitsForReaders(can);
+  }
+  return method.waitsForWriters;
+}
+
+function firstWord(statement: string): string {
+  const bare = statement.replace(/^(\s|\(|\/\*.*?\*\/|--\s.*\n|#.*\n)+/s, "");
+  return (/^[a-z]+/i.exec(bare)?.[0] ?? "").toLowerCase();
+}
+
+/** One blocker as a phrase: `id 12 (app, 40 s, Sending data): SELECT …`. */
+export function describeBlocker(blocker: Blocker): string {
+  const { id, user, age_s, state, statement } = blocker;
+  const about = [user, `${age_s} s`, state].filter((part) => part !== "").join(", ");
+  return `id ${id} (${about}): ${statement.replaceAll(/\s+/g, " ")}`;
+}

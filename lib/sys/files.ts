@@ -1,0 +1,61 @@
+/** Small file operations with the care that a record under a lock needs. */
+import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+
+/** Makes a directory with mode 0700 where it is missing; an existing one is left as it is. */
+export function ensureDirectory(path: string): Refusal | null {
+  try {
+    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+    return null;
+  } catch (error) {
+    return unusable(path, "create the directory", error);
+  }
+}
+
+/** Whether there is anything at this path. */
+export function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Removes a file; its absence is no error. */
+export function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** The text of a file, or null where there is none. */
+export function readIfThere(path: string): string | null {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+/** Replaces a file in one step, without fsync: for tmpfs. */
+export function replaceFile(path: string, text: string): void {
+  const temporary = `${path}.tmp`;
+  Deno.writeTextFileSync(temporary, text, { mode: 0o600 });
+  Deno.renameSync(temporary, path);
+}
+
+/** The refusal for a path of ours that cannot be used. */
+export function unusable(path: string, doing: string, error: unknown): Refusal {
+  const message = String((error as { message?: unknown })?.message ?? error);
+  const isFull = /ENOSPC|os error 28|No space left/.test(message);
+  return refusal(
+    EXIT.badSetup,
+    isFull ? "disk-full" : "path-unusable",
+    `Cannot ${doing} ${path}: ${message.replace(/: \w+ '.*$/, "")}`,
+    isFull ? `Free some space: df -h ${path}` : `Make it writable for root: ls -ld ${path}`,
+  );
+}

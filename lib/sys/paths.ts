@@ -1,0 +1,31 @@
+/** Every path of ours. The same list is compiled in as permissions (`deno.json`). */
+
+/** Where the window lives while it lives: tmpfs, never frozen, gone after a reboot. */
+export const RUN_DIR = "/run/veeam";
+/** Is there while a lock is being taken; goes when the database is locked. */
+export const WAIT_FOR_LOCK = `${RUN_DIR}/waitforlock`;
+/** Is there while a window is open; removing it releases the lock. */
+export const WAIT_FOR_SNAPSHOT = `${RUN_DIR}/waitforsnapshot`;
+/** The locker's control socket. */
+export const LOCKER_SOCKET = `${RUN_DIR}/locker.sock`;
+/** The window as the locker last wrote it down: what is left when the locker was killed. */
+export const WINDOW_FILE = `${RUN_DIR}/window.json`;
+
+/** Where the record lives: on disk, hence inside the image. */
+export const STATE_DIR = "/var/lib/locktables";
+/** The record of the newest window. */
+export const RECORD_FILE = `${STATE_DIR}/record.json`;
+/** Closed windows, one JSON object a line, oldest first. */
+export const HISTORY_FILE = `${STATE_DIR}/history.jsonl`;
+
+/** The option file, read by explicit path because hooks often run without HOME. */
+export const OPTION_FILE = "/root/.my.cnf";
+
+/** Where servers put their socket, most usual first: Debian, RHEL, SUSE, old MariaDB, source builds. */
+export const KNOWN_SOCKETS: readonly string[] = [
+  "/run/mysqld/mysqld.sock",
+  "/var/lib/mysql/mysql.sock",
+  "/run/mysql/mysql.sock",
+  "/run/mariadb/mariadb.sock",
+  "/tmp/mysql.sock",
+];
