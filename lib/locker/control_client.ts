@@ -1,0 +1,107 @@
+/**
+ * How hooks and `status` talk to the locker: one word over its socket; back come the word
+ * `heard` at once, which tells a locker that works from one that is stopped, and a JSON line
+ * when there is an answer.
+ */
+import type { WindowRecord } from "../window/record.ts";
+import { atMost } from "../sys/at_most.ts";
+import { LOCKER_SOCKET } from "../sys/paths.ts";
+
+/** What can be asked of a locker. */
+export type ControlWord =
+  /** Release; the answer is the closed window. */
+  | "thaw"
+  /** Release, the snapshot failed; the answer is the closed window. */
+  | "abort"
+  /** The answer is the window now. */
+  | "status";
+
+/** What a locker says as soon as it has a word. */
+export const HEARD = "heard";
+
+/** Longest wait for {@linkcode HEARD}, in milliseconds: a locker that works needs less than one. */
+const HEARD_LIMIT_MS = 2_000;
+
+/** Words that a locker understands. */
+export const CONTROL_WORDS: readonly ControlWord[] = ["thaw", "abort", "status"];
+
+/** What came of asking. */
+export type ControlAnswer =
+  | { readonly kind: "answered"; readonly record: WindowRecord; readonly gone: Promise<unknown> }
+  /** No process listens: there is no locker. */
+  | { readonly kind: "no-locker" }
+  /** A locker is there but did not answer in time (stopped, or starved). */
+  | { readonly kind: "no-answer" };
+
+/**
+ * Asks the locker. `gone` of an answer settles when the locker has ended.
+ * @param limitMs longest wait for the answer
+ */
+export async function askLocker(word: ControlWord, limitMs: number): Promise<ControlAnswer> {
+  let connection: Deno.UnixConn;
+  try {
+    connection = await Deno.connect({ transport: "unix", path: LOCKER_SOCKET });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused) {
+      return { kind: "no-locker" };
+    }
+    throw error;
+  }
+  const lines = linesOf(connection);
+  const hear = async () => {
+    await connection.write(new TextEncoder().encode(`${word}\n`));
+    return await lines.next();
+  };
+  const heard = await atMost(hear().catch(() => ""), HEARD_LIMIT_MS, null);
+  const line = heard === HEARD ? await atMost(lines.next().catch(() => ""), limitMs, null) : heard;
+  if (line === null) {
+    connection.close();
+    return { kind: "no-answer" };
+  }
+  // A locker that dies in the middle of its answer is no locker any more.
+  if (line === "") {
+    connection.close();
+    return { kind: "no-locker" };
+  }
+  return {
+    kind: "answered",
+    record: JSON.parse(line) as WindowRecord,
+    gone: lines.next().catch(() => "").finally(() => connection.close()),
+  };
+}
+
+/** Longest line either side sends, in bytes: a record with many instances and GTID sets. */
+const LINE_LIMIT_BYTES = 1024 * 1024;
+
+/** Lines of text, one at a time. */
+export interface Lines {
+  /** The next line without its line feed; empty at the end. */
+  next(): Promise<string>;
+}
+
+/** Reads lines from a byte source. */
+export function linesOf(
+  source: { read(buffer: Uint8Array): Promise<number | null> },
+): Lines {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(4096);
+  let text = "";
+  return {
+    async next() {
+      while (true) {
+        const end = text.indexOf("\n");
+        if (end >= 0) {
+          const line = text.slice(0, end);
+          text = text.slice(end + 1);
+          return line;
+        }
+        if (text.length > LINE_LIMIT_BYTES) {
+          throw new Error(`A line of more than ${LINE_LIMIT_BYTES} bytes came from the other side`);
+        }
+        const count = await source.read(buffer);
+        if (count === null) return "";
+        text += decoder.decode(buffer.subarray(0, count), { stream: true });
+      }
+    },
+  };
+}

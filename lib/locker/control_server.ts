@@ -1,0 +1,87 @@
+/** The locker's control socket: the authority on liveness and verdict. */
+import type { WindowRecord } from "../window/record.ts";
+import { atMost } from "../sys/at_most.ts";
+import { removeIfThere } from "../sys/files.ts";
+import { LOCKER_SOCKET } from "../sys/paths.ts";
+import { CONTROL_WORDS, type ControlWord, HEARD, linesOf } from "./control_client.ts";
+
+/** Longest wait for a client's word, and for it to take its answer, in milliseconds. */
+const CLIENT_LIMIT_MS = 1_000;
+
+/** The control socket, open. */
+export interface ControlServer {
+  /** Answers everybody who waits for the window to close; how many took the answer. */
+  answerWaiters(record: WindowRecord): Promise<number>;
+  /** Takes no more connections and removes the socket. */
+  close(): void;
+}
+
+/** What the socket's clients can cause and see. */
+export interface ControlHandlers {
+  readonly onThaw: () => void;
+  readonly onAbort: () => void;
+  readonly record: () => WindowRecord;
+}
+
+/** Binds the socket. @throws where it exists or cannot be made */
+export function openControlServer(handlers: ControlHandlers): ControlServer {
+  const listener = Deno.listen({ transport: "unix", path: LOCKER_SOCKET });
+  const waiters = new Set<Deno.Conn>();
+
+  const serve = async (connection: Deno.Conn) => {
+    const word = await atMost(linesOf(connection).next(), CLIENT_LIMIT_MS, "").catch(() => "");
+    switch (isControlWord(word) ? word : null) {
+      case "thaw":
+        waiters.add(connection);
+        handlers.onThaw(); // first of all
+        return void await send(connection, HEARD);
+      case "abort":
+        waiters.add(connection);
+        handlers.onAbort();
+        return void await send(connection, HEARD);
+      case "status":
+        await send(connection, `${HEARD}\n${JSON.stringify(handlers.record())}`);
+        return connection.close();
+      case null:
+        return connection.close();
+    }
+  };
+  const accept = async () => {
+    for await (const connection of listener) {
+      serve(connection).catch(() => {}); // a client that goes away in the middle is its own loss
+    }
+  };
+  accept().catch(() => {}); // the listener was closed
+
+  return {
+    async answerWaiters(record) {
+      const answered = await Promise.all(
+        [...waiters].map((waiter) => send(waiter, JSON.stringify(record))),
+      );
+      return answered.filter((ok) => ok).length;
+    },
+    close() {
+      // Closing the listener leaves its path; the next window must find it free.
+      removeIfThere(LOCKER_SOCKET);
+      try {
+        listener.close();
+      } catch {
+        // Closed already.
+      }
+    },
+  };
+}
+
+function isControlWord(word: string): word is ControlWord {
+  return (CONTROL_WORDS as readonly string[]).includes(word);
+}
+
+/** Sends a line; false where the client did not take it. */
+async function send(connection: Deno.Conn, line: string): Promise<boolean> {
+  const write = async () => {
+    const bytes = new TextEncoder().encode(`${line}\n`);
+    for (let done = 0; done < bytes.length;) done += await connection.write(bytes.subarray(done));
+    return true;
+  };
+  return await atMost(write().catch(() => false), CLIENT_LIMIT_MS, false);
+}

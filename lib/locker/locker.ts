@@ -1,0 +1,360 @@
+/**
+ * The locker: carries out what the window's state machine decides, and tells it what happens.
+ * Everything is loaded and opened before the lock; while it is held nothing is written to a
+ * disk and nothing new is opened.
+ */
+import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
+import type { Settings } from "../options/settings.ts";
+import type { Instance, ReleaseEnd } from "../mysql/instance.ts";
+import type { Coordinates } from "../mysql/coordinates.ts";
+import { atMost } from "../sys/at_most.ts";
+import { elapsedMs, remainingMs, systemClock } from "../sys/clock.ts";
+import { removeIfThere } from "../sys/files.ts";
+import { instanceSocket } from "../mysql/instance_socket.ts";
+import { flushEverything, flushFilesystemsOf } from "../sys/flush.ts";
+import {
+  HISTORY_FILE,
+  RECORD_FILE,
+  WAIT_FOR_LOCK,
+  WAIT_FOR_SNAPSHOT,
+  WINDOW_FILE,
+} from "../sys/paths.ts";
+import { closeRecord, type ReservedRecord, reserveRecord } from "../sys/record_file.ts";
+import { VERSION } from "../version.ts";
+import { type InstanceRecord, recordOf, type TimelineEntry } from "../window/record.ts";
+import {
+  nextDeadline,
+  openWindow,
+  type ReleaseProof,
+  transition,
+  type Window,
+  type WindowAction,
+  type WindowEvent,
+} from "../window/window.ts";
+import { openControlServer } from "./control_server.ts";
+import { openLockFiles, watchLockFile, writeWindowFile } from "./run_directory.ts";
+import type { StarterLink } from "./starter_link.ts";
+
+/** How often deadlines and the lock file are looked at: the accuracy of `hold_timeout`. */
+const TICK_MS = 100;
+
+/** How often the guard looks again for blockers, in milliseconds. */
+const GUARD_PAUSE_MS = 200;
+
+/**
+ * The part of `freeze_timeout` that writing out *all* filesystems may take. It only makes the
+ * flush under the lock short; a network filesystem that hangs must not cost the backup.
+ */
+const FLUSH_EVERYTHING_SHARE = 0.5;
+
+/** How long whoever waits for the verdict waits for the disk too: the disk may be frozen. */
+const FINAL_RECORD_LIMIT_MS = 1_000;
+
+/** How long a released locker stays for a disk that is still frozen, to write its record. */
+const FROZEN_DISK_LIMIT_MS = 60_000;
+
+const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
+/** What a locker is started with. */
+export interface LockerOptions {
+  readonly settings: Settings;
+  readonly caller: string | null;
+  readonly starter: StarterLink;
+  readonly warnings: readonly string[];
+}
+
+/** Opens, holds and closes one window. Resolves when everything of it is gone. */
+export async function runLocker({ settings, caller, starter, ...rest }: LockerOptions) {
+  const refused = openLockFiles();
+  if (refused !== null) {
+    starter.send({ event: "refused", refusal: refused });
+    return;
+  }
+
+  const clock = systemClock;
+  const openedAt = clock.now();
+  const windowId = crypto.randomUUID();
+  const warnings = [...rest.warnings];
+  const timeline: TimelineEntry[] = [];
+  const instances: {
+    instance: Instance;
+    coordinates: Coordinates | null;
+    end: ReleaseEnd | null;
+  }[] = [];
+  let window: Window = openWindow(settings, openedAt);
+  let reserved: ReservedRecord | null = null;
+  let detail: string | null = null;
+  const over = Promise.withResolvers<void>();
+
+  const mark = (event: string) => {
+    timeline.push({ at_ms: elapsedMs(openedAt, clock.now()), event });
+  };
+  const record = (as: Window = window) =>
+    recordOf(as, {
+      windowId,
+      version: VERSION,
+      caller,
+      lockerPid: Deno.pid,
+      detail,
+      instances: instances.map(instanceRecord),
+      timeline,
+      warnings,
+    });
+  const dispatch = (event: WindowEvent) => {
+    if (event.type === "SessionLost" && detail === null) detail = event.why;
+    if (event.type === "SignalReceived" && detail === null) detail = `got ${event.signal}`;
+    const before = window.phase;
+    const next = transition(window, event, clock.now());
+    window = next.window;
+    if (window.phase !== before) {
+      mark("reason" in window ? `${window.phase} (${window.reason})` : window.phase);
+    }
+    for (const action of next.actions) {
+      ACTIONS[action]().catch((error) => dispatchDefect(action, error));
+    }
+  };
+  const dispatchDefect = (action: WindowAction, error: unknown) => {
+    const why = defect(error);
+    switch (action) {
+      case "lock":
+        return dispatch({ type: "LockRefused", refusal: why });
+      case "secure":
+      case "answer":
+        return dispatch({ type: "SecuringFailed", refusal: why });
+      case "release":
+        return dispatch({ type: "ReleaseFinished", proof: "cut" });
+      case "close":
+        return over.reject(error);
+      default:
+        return action satisfies never;
+    }
+  };
+
+  const ACTIONS: Record<WindowAction, () => Promise<void>> = {
+    async lock() {
+      const results = await Promise.all(instances.map(({ instance }) => instance.lock()));
+      const refusal = results.find((result) => result !== null);
+      dispatch(refusal ? { type: "LockRefused", refusal } : { type: "LockAcquired" });
+    },
+
+    async secure() {
+      // Asked first, so that the servers answer while `sync` is being started.
+      const reading = Promise.all(
+        instances.map(async (one) => {
+          const read = await one.instance.readCoordinates();
+          if (!isRefusal(read)) one.coordinates = read;
+          return read;
+        }),
+      );
+      const flushing = flush();
+      const unread = (await reading).find(isRefusal);
+      if (unread !== undefined) return dispatch({ type: "SecuringFailed", refusal: unread });
+      mark("coordinates read");
+      if (window.phase !== "securing" || reserved === null) return;
+      const writing = reserved.commit(
+        `${JSON.stringify(record({ ...window, phase: "held" }), null, 2)}\n`,
+      );
+      reserved = null;
+      const [unwritten, unflushed] = await Promise.all([writing, flushing]);
+      mark("on disk");
+      const refusal = unwritten ?? (unflushed === null ? null : cannotFlush(unflushed));
+      if (refusal !== null) return dispatch({ type: "SecuringFailed", refusal });
+      if (window.phase !== "securing") return;
+      writeWindowFile(record({ ...window, phase: "held" }));
+      removeIfThere(WAIT_FOR_LOCK);
+      dispatch({ type: "Secured" });
+    },
+
+    answer() {
+      if (!starter.send({ event: "frozen", record: record() })) dispatch({ type: "StarterLost" });
+      return Promise.resolve();
+    },
+
+    async release() {
+      const ends = await Promise.all(instances.map(async (one) => {
+        one.end = await one.instance.release(one.coordinates);
+        return one.end.proof;
+      }));
+      dispatch({ type: "ReleaseFinished", proof: worst(ends) });
+    },
+
+    async close() {
+      if (window.phase !== "closed") return;
+      const { wasHeld, refusal } = window;
+      clearInterval(ticking);
+      lockFile.close();
+      reserved?.discard();
+      // tmpfs first: it is never frozen, and what is left there is what a late thaw finds.
+      if (wasHeld) writeWindowFile(record());
+      for (const path of [WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT]) removeIfThere(path);
+      const final = record();
+      const writing = closeRecord(
+        RECORD_FILE,
+        HISTORY_FILE,
+        `${JSON.stringify(final, null, 2)}\n`,
+        JSON.stringify(final),
+      );
+      const unwritten = await atMost(writing, FINAL_RECORD_LIMIT_MS, stillFrozen());
+      if (unwritten !== null) warnings.push(`${unwritten.summary}. ${unwritten.hint}`);
+      const taken = await control.answerWaiters(record());
+      control.close();
+      if (taken > 0 || !wasHeld) removeIfThere(WINDOW_FILE);
+      else if (unwritten !== null) writeWindowFile(record());
+      if (refusal !== null) starter.send({ event: "refused", refusal });
+      await atMost(writing, FROZEN_DISK_LIMIT_MS, null);
+      over.resolve();
+    },
+  };
+
+  const flush = async () => {
+    const directories = instances.flatMap(({ instance }) => instance.facts.dataDirectories);
+    return await flushFilesystemsOf(directories).done;
+  };
+
+  const prepare = async (): Promise<Refusal | null> => {
+    // First of all, because it works by itself while the driver is being loaded.
+    const flushingAll = flushEverything().done;
+    const reserving = reserveRecord(RECORD_FILE);
+    const { openInstance } = await import("../mysql/instance.ts");
+    const opened = await Promise.all(
+      settings.instances.map(({ name, connection }) =>
+        openInstance({
+          name,
+          socket: instanceSocket(connection.socket),
+          user: connection.user,
+          password: connection.password,
+          method: settings.method,
+          // It may be set longer than freeze_timeout; then that one counts.
+          lockWaitTimeoutMs: Math.min(settings.lockWaitTimeoutMs, settings.freezeTimeoutMs),
+          longQueryGuardMs: settings.longQueryGuardMs,
+          onLost: (why) => dispatch({ type: "SessionLost", why: `${name}: ${why}` }),
+          onControlLost: (why) => warnings.push(`${name}: the control session was lost: ${why}`),
+        })
+      ),
+    );
+    for (const instance of opened) {
+      if (!isRefusal(instance)) instances.push({ instance, coordinates: null, end: null });
+    }
+    mark("connected");
+    const place = await reserving;
+    if (!isRefusal(place)) reserved = place;
+    const refused = opened.find(isRefusal) ?? (isRefusal(place) ? place : null);
+    if (refused !== null) return refused;
+
+    const limitMs = settings.freezeTimeoutMs * FLUSH_EVERYTHING_SHARE;
+    const unflushed = await atMost(flushingAll, limitMs, `not done after ${limitMs} ms`);
+    if (unflushed !== null) warnings.push(`Writing out all filesystems: ${unflushed}`);
+    const unwritten = await flush();
+    if (unwritten !== null) return cannotFlush(unwritten);
+    mark("written out");
+    return await waitForBlockers();
+  };
+
+  const waitForBlockers = async (): Promise<Refusal | null> => {
+    const { describeBlocker } = await import("../mysql/guard.ts");
+    while (window.phase === "preparing") {
+      const blockers = (await Promise.all(
+        instances.map(({ instance }) => instance.findBlockers()),
+      )).flat();
+      if (blockers.length === 0) return null;
+      const deadline = nextDeadline(window);
+      const leftMs = deadline === null ? 0 : remainingMs(deadline, clock.now());
+      if (leftMs <= settings.lockWaitTimeoutMs + GUARD_PAUSE_MS) {
+        return refusal(
+          EXIT.lockNotObtained,
+          "blocked",
+          `Nothing was locked, because statements older than long_query_guard (${settings.longQueryGuardMs} ms) would hold up every writer behind the lock: ${
+            blockers.map(describeBlocker).join("; ")
+          }`,
+          `Let them end, or end them: KILL QUERY ${blockers[0]?.id}`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, GUARD_PAUSE_MS));
+    }
+    return null;
+  };
+
+  const control = openControlServer({
+    onThaw: () => dispatch({ type: "ThawRequested" }),
+    onAbort: () => dispatch({ type: "AbortRequested" }),
+    record: () => record(),
+  });
+  const lockFile = watchLockFile(() => dispatch({ type: "LockFileRemoved" }));
+  const ticking = setInterval(() => {
+    lockFile.check();
+    dispatch({ type: "TimePassed" });
+  }, TICK_MS);
+  for (const signal of SIGNALS) {
+    Deno.addSignalListener(signal, () => dispatch({ type: "SignalReceived", signal }));
+  }
+  starter.accepted.then((isAccepted) =>
+    dispatch({ type: isAccepted ? "StarterAccepted" : "StarterLost" })
+  );
+  mark(window.phase);
+  prepare().catch(defect).then((refusal) =>
+    dispatch(refusal === null ? { type: "Prepared" } : { type: "PreparationFailed", refusal })
+  );
+  await over.promise;
+}
+
+function instanceRecord(
+  { instance, coordinates, end }: {
+    instance: Instance;
+    coordinates: Coordinates | null;
+    end: ReleaseEnd | null;
+  },
+): InstanceRecord {
+  const { facts } = instance;
+  return {
+    name: facts.name,
+    flavor: facts.server.flavor,
+    version: facts.server.text,
+    label: facts.server.label,
+    socket: facts.socket,
+    hostname: facts.hostname,
+    connection_id: facts.connection_id,
+    server_id: facts.server_id,
+    server_uuid: facts.server_uuid,
+    read_only: facts.read_only,
+    method: facts.choice.method.name,
+    method_reason: facts.choice.why,
+    data_directories: facts.dataDirectories,
+    coordinates,
+    coordinates_at_release: end?.coordinates ?? null,
+  };
+}
+
+/** The proof of a window is that of its weakest instance. */
+function worst(proofs: readonly ReleaseProof[]): ReleaseProof {
+  const order: readonly ReleaseProof[] = ["cut", "moved", "unread", "equal"];
+  return order.find((proof) => proofs.includes(proof)) ?? "equal";
+}
+
+function cannotFlush(why: string): Refusal {
+  return refusal(
+    EXIT.badSetup,
+    "flush-failed",
+    `Cannot write the server's data out to disk: ${why}`,
+    "The server's directories must be visible to this guest's root: a server in a container needs its own hook",
+  );
+}
+
+function stillFrozen(): Refusal {
+  return refusal(
+    EXIT.badSetup,
+    "disk-frozen",
+    `The final record was not on disk within ${FINAL_RECORD_LIMIT_MS} ms`,
+    "Where the disk is still frozen it follows after the thaw",
+  );
+}
+
+/** A defect on the way: told like a refusal, because the lock must still be let go. */
+function defect(error: unknown): Refusal {
+  return refusal(
+    EXIT.defect,
+    "defect",
+    `A defect in locktables: ${(error as { stack?: unknown })?.stack ?? String(error)}`
+      .replaceAll(/\s*\n\s*/g, " "),
+    "Report it, with the output of locktables status --json",
+  );
+}

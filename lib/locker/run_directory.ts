@@ -1,0 +1,113 @@
+/** The run directory: the two lock files of the original method, and what is left in it by a crash. */
+import { isRefusal, type Refusal } from "../report/refusal.ts";
+import { ensureDirectory, exists, removeIfThere, replaceFile, unusable } from "../sys/files.ts";
+import {
+  LOCKER_SOCKET,
+  RUN_DIR,
+  WAIT_FOR_LOCK,
+  WAIT_FOR_SNAPSHOT,
+  WINDOW_FILE,
+} from "../sys/paths.ts";
+import type { WindowRecord } from "../window/record.ts";
+
+/**
+ * The right to open a window. Held by pre-freeze while it works, as an flock on the directory
+ * itself: it leaves no file, and the kernel gives it back when the process ends however it ends.
+ */
+export interface OpeningRight {
+  release(): void;
+}
+
+/** How long another pre-freeze that holds the right is waited for: the time of two file calls. */
+const RIGHT_LIMIT_MS = 150;
+
+/** Gets the right to open a window; null where another process has it. */
+export async function takeOpeningRight(): Promise<OpeningRight | Refusal | null> {
+  const refused = ensureDirectory(RUN_DIR);
+  if (refused !== null) return refused;
+  let directory: Deno.FsFile;
+  try {
+    directory = Deno.openSync(RUN_DIR, { read: true });
+  } catch (error) {
+    return unusable(RUN_DIR, "open", error);
+  }
+  // Deno 2.5 has no tryLock: a waiting lock() ends with the process.
+  let timer: number | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), RIGHT_LIMIT_MS);
+  });
+  const got = await Promise.race([directory.lock(true).then(() => true), late]);
+  clearTimeout(timer);
+  return got ? { release: () => directory.close() } : null;
+}
+
+/** Whether a pre-freeze is at work that has no locker to talk to yet. */
+export async function isPreFreezeWorking(): Promise<boolean> {
+  if (!exists(RUN_DIR)) return false;
+  const right = await takeOpeningRight();
+  if (right === null) return true;
+  if (!isRefusal(right)) right.release();
+  return false;
+}
+
+/** Clears what a dead locker left and makes both lock files. Only for the holder of the right. */
+export function openLockFiles(): Refusal | null {
+  try {
+    clearRunDirectory();
+    for (const path of [WAIT_FOR_SNAPSHOT, WAIT_FOR_LOCK]) {
+      Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
+    }
+    return null;
+  } catch (error) {
+    return unusable(RUN_DIR, "make the lock files in", error);
+  }
+}
+
+/** Removes everything of ours. */
+export function clearRunDirectory(): void {
+  for (const path of [WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, LOCKER_SOCKET, WINDOW_FILE]) {
+    removeIfThere(path);
+  }
+}
+
+/** Writes the window down for whoever comes when the locker is gone. */
+export function writeWindowFile(record: WindowRecord): void {
+  replaceFile(WINDOW_FILE, `${JSON.stringify(record)}\n`);
+}
+
+/**
+ * Watches `waitforsnapshot`: calls back once when it is gone.
+ * @returns a check to be called now and then as well: inotify instances can run out
+ */
+export function watchLockFile(onRemoved: () => void): { check(): void; close(): void } {
+  let isOver = false;
+  const check = () => {
+    if (isOver || exists(WAIT_FOR_SNAPSHOT)) return;
+    isOver = true;
+    onRemoved();
+  };
+  let watcher: Deno.FsWatcher | null = null;
+  try {
+    watcher = Deno.watchFs(RUN_DIR, { recursive: false });
+    follow(watcher, check).catch(() => {}); // closed, or out of instances: the check goes on
+  } catch {
+    // No inotify: the check alone finds it, a tick later.
+  }
+  return {
+    check,
+    close() {
+      isOver = true;
+      try {
+        watcher?.close();
+      } catch {
+        // Ended by itself.
+      }
+    },
+  };
+}
+
+async function follow(watcher: Deno.FsWatcher, check: () => void): Promise<void> {
+  for await (const event of watcher) {
+    if (event.kind === "remove" || event.kind === "rename") check();
+  }
+}
