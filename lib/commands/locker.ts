@@ -1,0 +1,56 @@
+/** locker: the background process of one window. Started by pre-freeze, never by people. */
+import { openStarterLink } from "../locker/starter_link.ts";
+import { runLocker } from "../locker/locker.ts";
+import { readOptionFile } from "../options/option_file.ts";
+import { type Caller, type Settings, settingsFrom } from "../options/settings.ts";
+import { complainOf } from "../report/print.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
+import { optionFileReader } from "../sys/option_file_reader.ts";
+import { OPTION_FILE } from "../sys/paths.ts";
+
+/** Runs one window from its start to its end. */
+export async function locker(caller: string | null): Promise<ExitCode> {
+  if (Deno.stdin.isTerminal()) {
+    const refused = refusal(
+      EXIT.usage,
+      "internal-command",
+      "locker is the background process of pre-freeze",
+      "Open a window with: locktables pre-freeze",
+    );
+    await complainOf(refused);
+    return refused.code;
+  }
+  // Files of ours are root's alone, whatever umask the caller has.
+  Deno.umask(0o077);
+  const starter = openStarterLink();
+  const read = readSettings(caller);
+  if (isRefusal(read)) {
+    starter.send({ event: "refused", refusal: read });
+    return read.code;
+  }
+  starter.send({
+    event: "started",
+    freeze_timeout_ms: read.settings.freezeTimeoutMs,
+    on_failure: read.settings.onFailure,
+    warnings: read.warnings,
+  });
+  await runLocker({ ...read, caller, starter });
+  return EXIT.ok;
+}
+
+/** The settings of the option file as this caller gets them. */
+export function readSettings(
+  caller: string | null,
+): { settings: Settings; warnings: string[] } | Refusal {
+  const file = readOptionFile(optionFileReader, OPTION_FILE);
+  if (isRefusal(file)) return file;
+  const read = settingsFrom(file, caller as Caller | null);
+  if (isRefusal(read)) return read;
+  const wanted = read.settings.killLongQueries;
+  return wanted === "off" ? read : refusal(
+    EXIT.badSetup,
+    "bad-setting",
+    `${OPTION_FILE}: kill_long_queries is ${wanted}, and this version kills no statement: wanted off`,
+    "Remove kill_long_queries from [locktables]",
+  );
+}

@@ -1,0 +1,130 @@
+/**
+ * post-thaw: has the locker release, and says what the window was worth. Also finds out what
+ * became of a window whose locker is gone. Imports nothing that it does not need.
+ */
+import { askLocker } from "../locker/control_client.ts";
+import { clearRunDirectory, isPreFreezeWorking } from "../locker/run_directory.ts";
+import { complain, complainOf, sayBriefly } from "../report/print.ts";
+import { EXIT, type ExitCode, isRefusal } from "../report/refusal.ts";
+import { closedLine, isGoodEnd } from "../report/window_text.ts";
+import { atMost } from "../sys/at_most.ts";
+import { systemClock } from "../sys/clock.ts";
+import { readIfThere, removeIfThere } from "../sys/files.ts";
+import { HISTORY_FILE, RECORD_FILE, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
+import { parseRecord, recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
+
+/**
+ * Longest wait for the verdict, in milliseconds: the worst release (the server does not answer,
+ * the session is killed) takes about 5 s, and SSM kills at 10 s.
+ */
+const VERDICT_LIMIT_MS = 8_000;
+
+/** Longest wait for the locker's end, so that nothing of the window is left when we say so. */
+const END_LIMIT_MS = 2_000;
+
+/** How long a pre-freeze that has just begun may take to have a locker that can be told. */
+const STARTING_LIMIT_MS = 3_000;
+const STARTING_PAUSE_MS = 20;
+
+/** How closing a window ended. */
+export type Closing =
+  | { readonly kind: "closed"; readonly record: WindowRecord }
+  | { readonly kind: "nothing" }
+  | { readonly kind: "no-answer"; readonly detail: string };
+
+/** The hook. `isAborted`: the caller gave up its snapshot. */
+export async function postThaw(isAborted: boolean): Promise<ExitCode> {
+  const closing = await closeFreezeWindow(isAborted);
+  switch (closing.kind) {
+    case "nothing":
+      await sayBriefly("Nothing to thaw: no window is open");
+      return EXIT.ok;
+    case "no-answer":
+      await complain(
+        `The snapshot is only crash-consistent: the locker does not answer. ${closing.detail}`,
+      );
+      return EXIT.notHeld;
+    case "closed": {
+      const isGood = isGoodEnd(closing.record);
+      await (isGood ? sayBriefly : complain)(closedLine(closing.record));
+      for (const warning of closing.record.warnings) await complain(`Warning: ${warning}`);
+      return isGood ? EXIT.ok : EXIT.notHeld;
+    }
+    default:
+      return closing satisfies never;
+  }
+}
+
+/** Closes the window and waits until nothing of it is left. */
+export async function closeFreezeWindow(isAborted: boolean): Promise<Closing> {
+  const word = isAborted ? "abort" : "thaw";
+  const deadline = performance.now() + STARTING_LIMIT_MS;
+  while (true) {
+    const answer = await askLocker(word, VERDICT_LIMIT_MS);
+    switch (answer.kind) {
+      case "answered":
+        await atMost(answer.gone, END_LIMIT_MS, null);
+        return { kind: "closed", record: answer.record };
+      case "no-answer":
+        // When it can work again it finds this and lets go at once.
+        removeIfThere(WAIT_FOR_SNAPSHOT);
+        return { kind: "no-answer", detail: await cutSilentLocker() };
+      case "no-locker":
+        if (performance.now() > deadline || !(await isPreFreezeWorking())) {
+          return await closeWithoutLocker();
+        }
+        await new Promise((resolve) => setTimeout(resolve, STARTING_PAUSE_MS));
+        break;
+      default:
+        answer satisfies never;
+    }
+  }
+}
+
+/** The locker is gone: what it wrote down in /run says how the window ended, or that it died. */
+async function closeWithoutLocker(): Promise<Closing> {
+  const last = parseRecord(readIfThere(WINDOW_FILE));
+  if (last === null) {
+    clearRunDirectory();
+    return { kind: "nothing" };
+  }
+  const record = last.outcome === null ? recordOfDeadLocker(last, systemClock.now()) : last;
+  if (last.outcome === null) {
+    // Only on this path: a locker that could, has written its record itself.
+    const { closeRecord } = await import("../sys/record_file.ts");
+    const unwritten = await closeRecord(
+      RECORD_FILE,
+      HISTORY_FILE,
+      `${JSON.stringify(record, null, 2)}\n`,
+      JSON.stringify(record),
+    );
+    if (isRefusal(unwritten)) await complainOf(unwritten);
+  }
+  clearRunDirectory();
+  return { kind: "closed", record };
+}
+
+/**
+ * A locker that is stopped or starved still has its sessions, and they the lock: they are ended
+ * on the server. Without that, its `wait_timeout` ends them.
+ */
+async function cutSilentLocker(): Promise<string> {
+  const window = parseRecord(readIfThere(WINDOW_FILE));
+  if (window === null) return "It had not locked yet. See: ps -ef | grep locker";
+  const { readSettings } = await import("./locker.ts");
+  const { killLockSession } = await import("../mysql/instance.ts");
+  const read = readSettings(window.caller);
+  const results = await Promise.all(window.instances.map(async (instance) => {
+    const settings = isRefusal(read)
+      ? undefined
+      : read.settings.instances.find((one) => one.name === instance.name);
+    const why = settings === undefined ? "the option file has changed" : await killLockSession(
+      { ...settings.connection, socket: instance.socket },
+      instance.connection_id,
+    );
+    return why === null
+      ? `Its session on ${instance.name} has been killed, writers go on`
+      : `Its session on ${instance.name} could not be killed (${why}); the server drops it within 10 s`;
+  }));
+  return `${results.join("; ")}. End it: kill -9 ${window.locker_pid}`;
+}

@@ -1,0 +1,187 @@
+/**
+ * pre-freeze: starts the locker and waits, with a limit, until the lock is held. Imports
+ * nothing that it does not need: every millisecond here is one of the caller's freeze.
+ */
+import type { LockerMessage } from "../locker/starter_protocol.ts";
+import { ACCEPTED, CANCELLED } from "../locker/starter_protocol.ts";
+import { askLocker } from "../locker/control_client.ts";
+import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
+import { frozenLine } from "../report/window_text.ts";
+import { complain, complainOf, sayBriefly } from "../report/print.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
+import type { WindowRecord } from "../window/record.ts";
+import { atMost } from "../sys/at_most.ts";
+
+/** Longest wait for a locker to say that it runs and has read its options, in milliseconds. */
+const START_LIMIT_MS = 5_000;
+
+/** What the locker gets beyond `freeze_timeout` to let go and say so: one release's bound. */
+const REFUSE_LIMIT_MS = 6_000;
+
+/** Longest wait for the locker's end after it has spoken its last word. */
+const END_LIMIT_MS = 2_000;
+
+/** VMware kills 5 s after its TERM; by then the locker must be gone. */
+const CANCEL_LIMIT_MS = 4_000;
+
+/** Longest wait for a running locker to say since when it holds. */
+const STATUS_LIMIT_MS = 1_000;
+
+/** How opening a window ended. */
+export type Opening =
+  | { readonly kind: "frozen"; readonly record: WindowRecord }
+  | { readonly kind: "refused"; readonly refusal: Refusal; readonly mayProceed: boolean };
+
+/** The hook. */
+export async function preFreeze(caller: string | null): Promise<ExitCode> {
+  const opening = await openFreezeWindow(caller);
+  if (opening.kind === "frozen") {
+    await sayBriefly(frozenLine(opening.record));
+    return EXIT.ok;
+  }
+  await complainOf(opening.refusal);
+  if (!opening.mayProceed) return opening.refusal.code;
+  await complain(
+    "GOING ON WITHOUT A LOCK (on_failure=proceed): this snapshot is not quiesced. Exit 0 tells the caller to take it all the same",
+  );
+  return EXIT.ok;
+}
+
+/** Opens a window and returns once it is frozen, or once nothing of it is left. */
+export async function openFreezeWindow(caller: string | null): Promise<Opening> {
+  const right = await takeOpeningRight();
+  if (isRefusal(right)) return refusedAs(right);
+  if (right === null) return refusedAs(await windowIsOpen());
+  try {
+    const running = await askLocker("status", STATUS_LIMIT_MS);
+    if (running.kind !== "no-locker") {
+      return refusedAs(openSince(running.kind === "answered" ? running.record : null));
+    }
+    return await startLocker(caller);
+  } finally {
+    right.release();
+  }
+}
+
+async function startLocker(caller: string | null): Promise<Opening> {
+  const child = new Deno.Command("/proc/self/exe", {
+    args: caller === null ? ["locker"] : ["locker", "--caller", caller],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+    // LD_* of the caller would need a permission, and nothing of it is for us.
+    clearEnv: true,
+    cwd: "/",
+    // A session of its own: it outlives this process and hears no signal of the caller's group.
+    detached: true,
+  }).spawn();
+  child.unref();
+  const stdin = child.stdin.getWriter();
+  const tell = (word: string) => stdin.write(new TextEncoder().encode(`${word}\n`));
+  const messages = messagesOf(child.stdout);
+
+  let isCancelled = false;
+  const cancelled = new Promise<null>((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+      Deno.addSignalListener(signal, () => {
+        isCancelled = true;
+        tell(CANCELLED).catch(() => {});
+        // The locker now releases and says so; this is only the limit of it.
+        setTimeout(() => resolve(null), CANCEL_LIMIT_MS);
+      });
+    }
+  });
+
+  let limitMs = START_LIMIT_MS;
+  let mayProceed = false;
+  while (true) {
+    const message = await atMost(Promise.race([messages.next(), cancelled]), limitMs, null);
+    switch (message?.event) {
+      case "started":
+        limitMs = message.freeze_timeout_ms + REFUSE_LIMIT_MS;
+        mayProceed = message.on_failure === "proceed";
+        for (const warning of message.warnings) await complain(`Warning: ${warning}`);
+        break;
+      case "frozen":
+        if (isCancelled) break; // the refusal is on its way
+        await tell(ACCEPTED);
+        return { kind: "frozen", record: message.record };
+      case "refused":
+        await atMost(child.status, END_LIMIT_MS, null);
+        return {
+          kind: "refused",
+          refusal: message.refusal,
+          mayProceed: mayProceed && !isCancelled && message.refusal.code !== EXIT.defect,
+        };
+      case undefined:
+        // Silent or dead: killing it is the one thing that is sure to end the lock, because
+        // the server lets go when the sessions break.
+        return { kind: "refused", refusal: await endLocker(child), mayProceed };
+    }
+  }
+}
+
+async function endLocker(child: Deno.ChildProcess): Promise<Refusal> {
+  let wasAlive = true;
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    wasAlive = false; // ended already
+  }
+  const status = await atMost(child.status, END_LIMIT_MS, null);
+  clearRunDirectory();
+  return refusal(
+    wasAlive ? EXIT.lockNotObtained : EXIT.defect,
+    wasAlive ? "locker-silent" : "locker-died",
+    wasAlive
+      ? "The locker did not answer in time and was killed; nothing is locked"
+      : `The locker ended without a word (${
+        status?.signal ?? `exit ${status?.code ?? "unknown"}`
+      }); nothing is locked`,
+    "Look at the load and the memory of the guest: dmesg | tail",
+  );
+}
+
+function refusedAs(refusal: Refusal): Opening {
+  return { kind: "refused", refusal, mayProceed: false };
+}
+
+/** Another pre-freeze works at this moment; its locker may already be able to say more. */
+async function windowIsOpen(): Promise<Refusal> {
+  const running = await askLocker("status", STATUS_LIMIT_MS);
+  return openSince(running.kind === "answered" ? running.record : null);
+}
+
+function openSince(record: WindowRecord | null): Refusal {
+  const since = record === null ? "" : `, since ${record.opened_at}`;
+  const until = record?.deadline ? `, until ${record.deadline} at the latest` : "";
+  const by = record?.caller ? ` of ${record.caller}` : "";
+  return refusal(
+    EXIT.windowOpen,
+    "window-open",
+    `A window${by} is already open${since}${until}; it is left as it is`,
+    "Close it with: locktables post-thaw",
+  );
+}
+
+/** The locker's messages, one at a time; null at the end. */
+function messagesOf(stdout: ReadableStream<Uint8Array>): { next(): Promise<LockerMessage | null> } {
+  const reader = stdout.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  return {
+    async next() {
+      while (true) {
+        const end = text.indexOf("\n");
+        if (end >= 0) {
+          const line = text.slice(0, end);
+          text = text.slice(end + 1);
+          return JSON.parse(line) as LockerMessage;
+        }
+        const { done, value } = await reader.read();
+        if (done) return null;
+        text += decoder.decode(value, { stream: true });
+      }
+    },
+  };
+}

@@ -1,0 +1,118 @@
+/** rehearse: a real window without a snapshot, to see on a working day what the night will cost. */
+import { instanceSocket } from "../mysql/instance_socket.ts";
+import { openSession, type Session } from "../mysql/session.ts";
+import { complain, complainOf, say } from "../report/print.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal } from "../report/refusal.ts";
+import {
+  closedLine,
+  frozenLine,
+  isGoodEnd,
+  type Rehearsal,
+  rehearsalText,
+} from "../report/window_text.ts";
+import { SCHEMA_VERSION, type WindowRecord } from "../window/record.ts";
+import { readSettings } from "./locker.ts";
+import { closeFreezeWindow } from "./post_thaw.ts";
+import { openFreezeWindow } from "./pre_freeze.ts";
+
+/** How often the waiting sessions are counted while the lock is held, in milliseconds. */
+const LOOK_PAUSE_MS = 50;
+
+/** Longest wait for one look; the servers answer SHOW PROCESSLIST under every lock. */
+const LOOK_LIMIT_MS = 2_000;
+
+/** The states of a session that waits for our lock (`locking.md` 1.1, 1.4). */
+const WAITING = /^Waiting for (backup|global read|commit) lock$/;
+
+/** What to rehearse. */
+export interface RehearseOptions {
+  /** How long to hold the lock, as a snapshot would, in milliseconds. */
+  readonly holdMs: number;
+  readonly asJson: boolean;
+}
+
+/** Opens a window, holds it, closes it, and tells what it cost. */
+export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<ExitCode> {
+  const watch = await watchers();
+  if (isRefusal(watch)) return await refuse(watch);
+  try {
+    const opening = await openFreezeWindow(null);
+    if (opening.kind === "refused") return await refuse(opening.refusal);
+    if (!asJson) await say(frozenLine(opening.record));
+    const mostWaiting = await hold(holdMs, watch);
+    const closing = await closeFreezeWindow(false);
+    if (closing.kind !== "closed") {
+      await complain("The window was closed by somebody else. See: locktables status");
+      return EXIT.notHeld;
+    }
+    const { record } = closing;
+    const rehearsal: Rehearsal = { record, stall_ms: stallOf(record), most_waiting: mostWaiting };
+    if (asJson) {
+      await say(JSON.stringify({ schema_version: SCHEMA_VERSION, ...rehearsal }, null, 2));
+    } else await say(rehearsalText(rehearsal));
+    if (isGoodEnd(record)) return EXIT.ok;
+    await complain(closedLine(record));
+    return EXIT.notHeld;
+  } finally {
+    for (const session of watch) session.close();
+  }
+}
+
+async function refuse(refusal: Refusal): Promise<ExitCode> {
+  await complainOf(refusal);
+  return refusal.code;
+}
+
+/** Sessions of our own that count who waits; opened before the lock, like every connection. */
+async function watchers(): Promise<Session[] | Refusal> {
+  const read = readSettings(null);
+  if (isRefusal(read)) return read;
+  const opened = await Promise.allSettled(
+    read.settings.instances.map(({ connection }) =>
+      openSession({
+        ...connection,
+        socket: instanceSocket(connection.socket),
+        limitMs: LOOK_LIMIT_MS,
+        onLost: () => {}, // the count ends; the window has its own sessions
+      })
+    ),
+  );
+  // A server that cannot be reached is told by the window itself, with its hint.
+  return opened.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
+}
+
+/** Holds for `holdMs`, or until Ctrl-C, and counts the most sessions that waited. */
+async function hold(holdMs: number, watch: readonly Session[]): Promise<number | null> {
+  let isStopped = false;
+  const stop = () => {
+    isStopped = true;
+  };
+  Deno.addSignalListener("SIGINT", stop);
+  Deno.addSignalListener("SIGTERM", stop);
+  let most: number | null = null;
+  const end = performance.now() + holdMs;
+  while (!isStopped && performance.now() < end) {
+    const seen = await countWaiting(watch);
+    if (seen !== null) most = Math.max(most ?? 0, seen);
+    const pause = Math.max(0, Math.min(LOOK_PAUSE_MS, end - performance.now()));
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+  return most;
+}
+
+async function countWaiting(watch: readonly Session[]): Promise<number | null> {
+  try {
+    const lists = await Promise.all(
+      watch.map((session) => session.query("SHOW /* locktables */ PROCESSLIST", LOOK_LIMIT_MS)),
+    );
+    return lists.flat().filter((row) => WAITING.test(String(row["State"] ?? ""))).length;
+  } catch {
+    return null; // said as "could not be seen"
+  }
+}
+
+function stallOf(record: WindowRecord): number {
+  const at = (name: string) => record.timeline.find((entry) => entry.event === name)?.at_ms ?? 0;
+  const end = record.timeline.at(-1)?.at_ms ?? 0;
+  return Math.round((end - at("locking")) * 10) / 10;
+}

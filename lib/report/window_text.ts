@@ -1,0 +1,124 @@
+/** What a window's record means, in sentences for people. Pure. */
+import { describePosition } from "../mysql/coordinates.ts";
+import type { WindowRecord } from "../window/record.ts";
+
+/** What a rehearsal showed. */
+export interface Rehearsal {
+  readonly record: WindowRecord;
+  /** From the lock statement to the release: no writer waited longer for it than this. */
+  readonly stall_ms: number;
+  /** Most sessions seen waiting for the lock at one moment; null where that could not be seen. */
+  readonly most_waiting: number | null;
+}
+
+/** Whether the caller may be told "good": released as promised, or ended without a promise. */
+export function isGoodEnd(record: WindowRecord): boolean {
+  return record.outcome === "released" || record.outcome === "aborted" || !record.was_held;
+}
+
+/** What pre-freeze says when the server is frozen. */
+export function frozenLine(record: WindowRecord): string {
+  return `Frozen: ${instancesOf(record)}; on disk; lets go by itself at ${record.deadline}`;
+}
+
+/** What post-thaw says of a closed window. */
+export function closedLine(record: WindowRecord): string {
+  if (record.outcome === "released") {
+    return `Thawed: held ${record.held_ms} ms without a gap, ${record.verdict}: ${
+      instancesOf(record)
+    }`;
+  }
+  if (!record.was_held) {
+    return `Nothing to thaw: pre-freeze had not locked yet and is cancelled (${record.reason})`;
+  }
+  if (record.outcome === "aborted") {
+    return `Thawed after a failed snapshot: held ${record.held_ms} ms; any image of it is ${record.verdict}`;
+  }
+  return `The snapshot is only ${record.verdict}: the lock ${whatHappened(record)}. ${
+    whatToDo(record)
+  }`;
+}
+
+/** The window or the last window, for `status`. */
+export function statusText(window: WindowRecord | null, last: WindowRecord | null): string {
+  const now = window === null ? "No window is open." : [
+    `A window is open (${window.phase}) since ${window.opened_at}${
+      window.caller === null ? "" : `, opened by ${window.caller}`
+    }.`,
+    ...(window.locked_at === null
+      ? []
+      : [`Locked since ${window.locked_at}; lets go by itself at ${window.deadline}.`]),
+    ...window.instances.map((one) => `  ${one.name}: ${one.label}, ${one.method_reason}`),
+  ].join("\n");
+  return `${now}\n${last === null ? "No window before." : lastText(last)}`;
+}
+
+function lastText(last: WindowRecord): string {
+  if (last.outcome === null) {
+    return `Last window: opened ${last.opened_at}, never closed on this disk: it is an image taken inside that window, or the machine went down in it. Coordinates: ${
+      instancesOf(last)
+    }.`;
+  }
+  const held = last.held_ms === null ? "" : `, held ${last.held_ms} ms`;
+  const detail = last.detail === null ? "" : `: ${last.detail}`;
+  return `Last window: opened ${last.opened_at}${held}, ${last.outcome} (${last.reason}), ${last.verdict}${detail}.`;
+}
+
+/** What a rehearsal showed, as a timeline. */
+export function rehearsalText(rehearsal: Rehearsal): string {
+  const { record, stall_ms, most_waiting } = rehearsal;
+  const lines = record.timeline.map(({ at_ms, event }) =>
+    `${at_ms.toFixed(1).padStart(10)} ms  ${event}`
+  );
+  const waiting = most_waiting === null
+    ? "Waiting writers could not be counted."
+    : `At most ${most_waiting} sessions were seen waiting at one moment.`;
+  return [
+    ...lines,
+    `Writers were stopped for ${stall_ms} ms, lock to release. ${waiting}`,
+    `Verdict: ${record.verdict} (${record.outcome}).`,
+  ].join("\n");
+}
+
+function instancesOf(record: WindowRecord): string {
+  return record.instances.map((one) => {
+    const at = one.coordinates === null ? "no coordinates" : describePosition(one.coordinates);
+    return `${one.name} (${one.label}, ${one.method}, ${at})`;
+  }).join(", ");
+}
+
+function whatHappened(record: WindowRecord): string {
+  const at = record.released_at ?? record.closed_at;
+  const detail = record.detail === null ? "" : ` (${record.detail})`;
+  switch (record.reason) {
+    case "hold-timeout":
+      return `expired at ${at}, hold_timeout (${record.hold_timeout_ms} ms) after it was taken`;
+    case "lock-file-removed":
+      return `was let go at ${at}, because /run/veeam/waitforsnapshot was removed before post-thaw came`;
+    case "coordinates-moved":
+      return `did not hold: the binlog moved from ${moved(record)}`;
+    case "coordinates-unread":
+      return "is not proven: the binlog coordinates could not be read again";
+    default:
+      return `was lost by ${at}: ${record.reason}${detail}`;
+  }
+}
+
+function whatToDo(record: WindowRecord): string {
+  switch (record.reason) {
+    case "hold-timeout":
+      return "Have the caller thaw sooner, or raise hold_timeout in [locktables] of /root/.my.cnf";
+    case "lock-file-removed":
+      return "Leave that file to the hooks; rm is the emergency exit";
+    default:
+      return "Take the snapshot again; see the server's error log and locktables status";
+  }
+}
+
+function moved(record: WindowRecord): string {
+  return record.instances.map((one) =>
+    `${one.coordinates === null ? "?" : describePosition(one.coordinates)} to ${
+      one.coordinates_at_release === null ? "?" : describePosition(one.coordinates_at_release)
+    }`
+  ).join(", ");
+}

@@ -1,0 +1,43 @@
+/**
+ * locktables: application-consistent VM snapshots of MySQL and MariaDB.
+ *
+ * Name and verb decide what to do. Nothing is imported before that is known: a hook must not
+ * wait for the parts of a command that it is not. The only place that ends the process.
+ */
+import process from "node:process";
+import { hookCallOf } from "./lib/commands/hook_call.ts";
+import type { ExitCode } from "./lib/report/refusal.ts";
+
+async function run(args: readonly string[]): Promise<ExitCode> {
+  const hook = hookCallOf(process.argv0, args);
+  switch (hook?.command) {
+    case "pre-freeze": {
+      const { preFreeze } = await import("./lib/commands/pre_freeze.ts");
+      return await preFreeze(hook.caller);
+    }
+    case "post-thaw": {
+      const { postThaw } = await import("./lib/commands/post_thaw.ts");
+      return await postThaw(hook.isAborted);
+    }
+    case undefined:
+      break;
+  }
+  if (args[0] === "locker") {
+    const { locker } = await import("./lib/commands/locker.ts");
+    return await locker(args[1] === "--caller" ? args[2] ?? null : null);
+  }
+  const { cli } = await import("./lib/commands/cli.ts");
+  return await cli(args);
+}
+
+if (import.meta.main) {
+  let code: number;
+  try {
+    code = await run(Deno.args);
+  } catch (error) {
+    const { complain } = await import("./lib/report/print.ts");
+    await complain(`A defect in locktables: ${(error as Error)?.stack ?? error}`);
+    code = 1;
+  }
+  Deno.exit(code);
+}
