@@ -1,0 +1,210 @@
+/** A guest with a real server in it, and the questions every test of a window asks. */
+import assert from "node:assert/strict";
+import { openSandbox, processesOf, type Sandbox, type SandboxResult } from "./sandbox.ts";
+import { connect, type Connection, type Flavor, type Server, startServer } from "./server.ts";
+
+/** The servers every behaviour is shown on. */
+export const FLAVORS: readonly Flavor[] = ["mariadb", "mysql"];
+
+/** A sandbox whose /run/mysqld is that of a running server with a table to write to. */
+export interface Guest {
+  readonly flavor: Flavor;
+  readonly server: Server;
+  readonly sandbox: Sandbox;
+  /** Runs the compiled program. */
+  locktables(...args: string[]): Promise<SandboxResult>;
+  /** The object that `status --json` prints. */
+  status(): Promise<Status>;
+  /** Sends a write from a session of its own and returns at once. */
+  write(): Promise<PendingWrite>;
+  /** Waits up to 2 s until no process, file, connection or lock of a window is left. */
+  assertNothingLeft(): Promise<void>;
+  /** Pid of the one locker. */
+  lockerPid(): Promise<number>;
+  close(): Promise<void>;
+}
+
+/** What tests look at in `status --json`. */
+export interface Status {
+  readonly locker: string;
+  readonly window: StatusRecord | null;
+  readonly last: StatusRecord | null;
+}
+
+/** What tests look at in a record. */
+export interface StatusRecord {
+  readonly phase: string;
+  readonly outcome: string | null;
+  readonly reason: string | null;
+  readonly verdict: string | null;
+  readonly caller: string | null;
+  readonly held_ms: number | null;
+  readonly locked_at: string | null;
+  readonly deadline: string | null;
+  readonly warnings: readonly string[];
+  readonly instances: readonly {
+    readonly label: string;
+    readonly method: string;
+    readonly connection_id: number;
+    readonly coordinates: { readonly file: string | null; readonly position: number } | null;
+  }[];
+}
+
+/** A write that may have to wait for the lock. */
+export interface PendingWrite {
+  /** Whether it is done by now. */
+  isDone(): boolean;
+  /** Resolves to how long it took, in milliseconds; fails after `limitMs`. */
+  finished(limitMs: number): Promise<number>;
+}
+
+/** Opens a guest. `args`: further arguments of the server. */
+export async function openGuest(flavor: Flavor, args: readonly string[] = []): Promise<Guest> {
+  const server = await startServer(flavor, { args });
+  const sandbox = await openSandbox();
+  await sandbox.bindServer(server);
+  const admin = await connect(server);
+  await admin.query("CREATE DATABASE IF NOT EXISTS shop");
+  await admin.query("CREATE TABLE IF NOT EXISTS shop.orders (id INT AUTO_INCREMENT PRIMARY KEY)");
+  await admin.close();
+  const guest: Guest = {
+    flavor,
+    server,
+    sandbox,
+    locktables: (...args) => sandbox.run([sandbox.binary, ...args], { timeoutMs: 30_000 }),
+    async status() {
+      const { stdout, stderr, code } = await guest.locktables("status", "--json");
+      assert.equal(code, 0, stderr);
+      return JSON.parse(stdout);
+    },
+    write: () => pendingWrite(server),
+    async lockerPid() {
+      const lockers = await lockersOf(sandbox);
+      assert.equal(lockers.length, 1, `one locker, and not ${JSON.stringify(lockers)}`);
+      return lockers[0]?.pid ?? 0;
+    },
+    async assertNothingLeft() {
+      const deadline = performance.now() + 2_000;
+      while (true) {
+        const left = await whatIsLeft(guest);
+        if (left.length === 0) break;
+        if (performance.now() > deadline) assert.fail(`left behind: ${left.join("; ")}`);
+        await sleep(20);
+      }
+      const write = await guest.write();
+      await write.finished(2_000);
+    },
+    async close() {
+      await sandbox.close();
+      await server.stop();
+    },
+  };
+  return guest;
+}
+
+/** Runs a test for each flavor in a guest of its own. */
+export function testOnEachServer(
+  name: string,
+  test: (guest: Guest, step: Deno.TestContext) => Promise<void>,
+  args: readonly string[] = [],
+): void {
+  for (const flavor of FLAVORS) {
+    Deno.test(`${name} (${flavor})`, async (step) => {
+      const guest = await openGuest(flavor, args);
+      try {
+        await test(guest, step);
+      } finally {
+        await guest.close();
+      }
+    });
+  }
+}
+
+/** Waits. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Waits until something is so, for at most `limitMs`. */
+export async function until(
+  what: string,
+  limitMs: number,
+  isSo: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const deadline = performance.now() + limitMs;
+  while (!await isSo()) {
+    if (performance.now() > deadline) assert.fail(`not within ${limitMs} ms: ${what}`);
+    await sleep(20);
+  }
+}
+
+/** One line on stderr that begins with the program's name, says what and what to do. */
+export function assertOneLine(result: SandboxResult, pattern: RegExp): void {
+  assert.match(result.stderr, pattern);
+  assert.equal(result.stderr.trimEnd().split("\n").length, 1, result.stderr);
+  assert.ok(result.stderr.startsWith("locktables: "), result.stderr);
+}
+
+async function pendingWrite(server: Server): Promise<PendingWrite> {
+  const connection = await connect(server);
+  const started = performance.now();
+  let tookMs: number | null = null;
+  const done = connection.query("INSERT INTO shop.orders VALUES ()").then(() => {
+    tookMs = performance.now() - started;
+  }).finally(() => connection.close());
+  done.catch(() => {}); // told by finished()
+  return {
+    isDone: () => tookMs !== null,
+    async finished(limitMs) {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const late = new Promise<never>((_resolve, reject) => {
+        timer = setTimeout(
+          () => reject(new assert.AssertionError({ message: `a write waited ${limitMs} ms` })),
+          limitMs,
+        );
+      });
+      try {
+        await Promise.race([done, late]);
+      } finally {
+        clearTimeout(timer);
+      }
+      return tookMs ?? 0;
+    },
+  };
+}
+
+async function lockersOf(sandbox: Sandbox) {
+  return (await processesOf(sandbox)).filter(({ cmdline }) => cmdline.includes(" locker"));
+}
+
+async function whatIsLeft({ sandbox, server }: Guest): Promise<string[]> {
+  const processes = (await processesOf(sandbox)).filter(({ cmdline }) => cmdline !== "");
+  const files =
+    (await sandbox.sh("ls -A /run/veeam 2>/dev/null; ls /var/lib/locktables/*.tmp 2>/dev/null"))
+      .stdout.split("\n").filter((name) => name !== "");
+  const connections = await otherSessions(server);
+  return [
+    ...processes.map(({ pid, cmdline }) => `process ${pid} ${cmdline}`),
+    ...files.map((name) => `file ${name}`),
+    ...connections.map((id) => `connection ${id}`),
+  ];
+}
+
+/** Ids of everybody's sessions but the asking one's and the server's own. */
+async function otherSessions(server: Server): Promise<number[]> {
+  let admin: Connection;
+  try {
+    admin = await connect(server);
+  } catch {
+    return []; // no server, no sessions
+  }
+  try {
+    const rows = await admin.query("SHOW PROCESSLIST");
+    return rows
+      .filter((row) => !["event_scheduler", "system user"].includes(String(row["User"])))
+      .filter((row) => row["Info"] !== "SHOW PROCESSLIST")
+      .map((row) => Number(row["Id"]));
+  } finally {
+    await admin.close();
+  }
+}

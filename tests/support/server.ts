@@ -1,0 +1,414 @@
+/** Throwaway database servers: real mysqld and mariadbd, as root, on a socket in a folder of their own. */
+
+import { createConnection } from "mysql2";
+import { Socket } from "node:net";
+import { mysqlTreePath } from "../../scripts/provision.ts";
+import {
+  cacheDirectory,
+  killChild,
+  pathExists,
+  run,
+  runOrFail,
+  ScriptError,
+  tail,
+} from "../../scripts/shell.ts";
+
+/** The two families that the product supports. */
+export type Flavor = "mariadb" | "mysql";
+
+/** A running server of a test. */
+export interface Server {
+  readonly flavor: Flavor;
+  /** As the program says it, e.g. `10.11.19`. */
+  readonly version: string;
+  /** Folder of this server, removed by {@linkcode Server.stop} unless the test gave it. */
+  readonly dir: string;
+  readonly datadir: string;
+  /** Folder that holds `mysqld.sock` and nothing else. */
+  readonly socketDir: string;
+  readonly socket: string;
+  readonly pid: number;
+  readonly errorLog: string;
+  /** Ends the server in good order and removes its folder. */
+  stop(): Promise<void>;
+  /** Ends the server as a power cut does to it; the folder stays for {@linkcode Server.restart}. */
+  kill9(): Promise<void>;
+  /** Starts the server again on its data, after stopping it in good order if it runs. */
+  restart(): Promise<void>;
+}
+
+/** Options of {@linkcode startServer}. */
+export interface ServerOptions {
+  /** Folder to use; it is kept. */
+  readonly dir?: string;
+  /** Data directory, e.g. on a loop mount. One that has files is used as it is. */
+  readonly datadir?: string;
+  /** Further arguments of the server. */
+  readonly args?: readonly string[];
+  /** Initialise the data directory here instead of copying the cached one. */
+  readonly fresh?: boolean;
+}
+
+/** Bound of initialising a data directory: MySQL takes about 4 s on a quiet machine. */
+const INITIALISE_TIMEOUT_MS = 120_000;
+
+/** Bound of a start, crash recovery included. */
+const START_TIMEOUT_MS = 60_000;
+
+/** Bound of an orderly stop; then the server is killed. */
+const STOP_TIMEOUT_MS = 20_000;
+
+/** How often a starting server is asked whether it answers. */
+const POLL_MS = 20;
+
+/** Longest path that fits `sockaddr_un`, its final zero not counted. */
+const SOCKET_PATH_MAX = 107;
+
+/** Bump when templates must be made anew. */
+const TEMPLATE_FORMAT = 1;
+
+/** How to call the server of a flavor. */
+interface Program {
+  readonly flavor: Flavor;
+  readonly version: string;
+  readonly command: readonly string[];
+}
+
+/** Starts a server and returns when it answers. It dies with the process that started it. */
+export async function startServer(flavor: Flavor, options: ServerOptions = {}): Promise<Server> {
+  const program = await findProgram(flavor);
+  const dir = options.dir ?? await makeServerDir();
+  const datadir = options.datadir ?? `${dir}/data`;
+  const socketDir = `${dir}/run`;
+  const socket = `${socketDir}/mysqld.sock`;
+  const errorLog = `${dir}/error.log`;
+  if (socket.length > SOCKET_PATH_MAX) {
+    throw new ScriptError(`Socket path is too long (${socket.length} bytes): ${socket}`);
+  }
+  const argv = [
+    ...program.command,
+    ...serverArguments(flavor),
+    `--datadir=${datadir}`,
+    `--socket=${socket}`,
+    `--pid-file=${dir}/mysqld.pid`,
+    `--log-error=${errorLog}`,
+    ...options.args ?? [],
+  ];
+  const prepare = async (): Promise<Running> => {
+    await Deno.mkdir(socketDir, { recursive: true });
+    // The guest's own processes and, in checks of rights, other users must reach the socket.
+    await Deno.chmod(dir, 0o755);
+    await fillDatadir(program, datadir, options.fresh ?? false);
+    return await launch(argv, socket, errorLog);
+  };
+  const remove = async (): Promise<void> => {
+    if (options.dir === undefined) await Deno.remove(dir, { recursive: true }).catch(ignoreMissing);
+  };
+  let running = await prepare().catch(async (error: unknown) => {
+    await remove();
+    throw error;
+  });
+  return {
+    flavor,
+    version: program.version,
+    dir,
+    datadir,
+    socketDir,
+    socket,
+    errorLog,
+    get pid() {
+      return running.pid;
+    },
+    async stop() {
+      await running.terminate();
+      await remove();
+    },
+    kill9() {
+      return running.kill();
+    },
+    async restart() {
+      await running.terminate();
+      running = await launch(argv, socket, errorLog);
+    },
+  };
+}
+
+/** Where throwaway servers live: a short path, the same inside a sandbox. */
+const SERVERS_DIR = "/tmp";
+
+/** Makes a folder named after this process, and removes those of test processes that were killed. */
+async function makeServerDir(): Promise<string> {
+  for await (const entry of Deno.readDir(SERVERS_DIR)) {
+    const owner = /^lt-(\d+)-/.exec(entry.name)?.[1];
+    if (owner === undefined || await pathExists(`/proc/${owner}`)) continue;
+    // Another test process may be removing it as well.
+    await Deno.remove(`${SERVERS_DIR}/${entry.name}`, { recursive: true }).catch(ignoreMissing);
+  }
+  return await Deno.makeTempDir({ dir: SERVERS_DIR, prefix: `lt-${Deno.pid}-` });
+}
+
+/** A running server process. */
+interface Running {
+  readonly pid: number;
+  terminate(): Promise<void>;
+  kill(): Promise<void>;
+}
+
+/** Starts the process and waits until the server greets. */
+async function launch(argv: readonly string[], socket: string, errorLog: string): Promise<Running> {
+  // A killed server leaves its socket file: the wait below must not take it for the new one's.
+  await Deno.remove(socket).catch(ignoreMissing);
+  const child = new Deno.Command("setpriv", {
+    // The kernel kills the server when we die, also by SIGKILL. setpriv becomes the server: same pid.
+    args: ["--pdeathsig", "KILL", ...argv],
+    cwd: "/",
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  let exit: Deno.CommandStatus | undefined;
+  const ended = child.status.then((status) => {
+    exit = status;
+  });
+  const kill = async (): Promise<void> => {
+    killChild(child, "SIGKILL");
+    await ended;
+  };
+  const terminate = async (): Promise<void> => {
+    killChild(child, "SIGTERM");
+    const timer = setTimeout(() => killChild(child, "SIGKILL"), STOP_TIMEOUT_MS);
+    await ended;
+    clearTimeout(timer);
+  };
+  const deadline = performance.now() + START_TIMEOUT_MS;
+  while (!await greets(socket)) {
+    if (exit !== undefined || performance.now() > deadline) {
+      const how = exit === undefined
+        ? `did not answer within ${START_TIMEOUT_MS} ms`
+        : `ended with exit code ${exit.code}`;
+      await kill();
+      const log = await Deno.readTextFile(errorLog).catch(() => "(no error log)");
+      throw new ScriptError(`Server ${how}: ${argv.join(" ")}\n${tail(log, 20)}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+  return { pid: child.pid, terminate, kill };
+}
+
+/** Whether a server sends its greeting on the socket. */
+async function greets(socket: string): Promise<boolean> {
+  try {
+    using connection = await Deno.connect({ transport: "unix", path: socket });
+    return await connection.read(new Uint8Array(256)) !== null;
+  } catch {
+    // Not there, refused, or closed again: it is still starting, or will never; the caller knows.
+    return false;
+  }
+}
+
+/** Small and quick: what a server needs for a few tables, and a binlog because coordinates matter. */
+function serverArguments(flavor: Flavor): string[] {
+  const common = [
+    "--user=root",
+    "--skip-networking",
+    "--skip-name-resolve",
+    "--server-id=1",
+    "--log-bin=binlog",
+    "--innodb-buffer-pool-size=24M",
+    "--key-buffer-size=1M",
+    "--innodb-buffer-pool-dump-at-shutdown=OFF",
+    "--innodb-buffer-pool-load-at-startup=OFF",
+  ];
+  switch (flavor) {
+    case "mariadb":
+      return [...common, "--innodb-log-file-size=8M", "--aria-pagecache-buffer-size=2M"];
+    case "mysql":
+      return [...common, ...MYSQL_QUICK];
+  }
+  return flavor satisfies never;
+}
+
+/** No X protocol, no keys and certificates, a small redo log: together most of a start. */
+const MYSQL_QUICK = [
+  "--mysqlx=OFF",
+  "--auto-generate-certs=OFF",
+  "--caching-sha2-password-auto-generate-rsa-keys=OFF",
+  "--innodb-redo-log-capacity=32M",
+  // Debian's compiled-in directory does not exist outside a real installation.
+  "--secure-file-priv=",
+];
+
+/** Where the server of a flavor is on this machine. */
+async function findProgram(flavor: Flavor): Promise<Program> {
+  const command = flavor === "mariadb" ? ["/usr/sbin/mariadbd"] : await mysqlCommand();
+  if (!await pathExists(command[0] ?? "")) {
+    throw new ScriptError(`${flavor} is not installed: deno run -A scripts/provision.ts`);
+  }
+  const { stdout } = await runOrFail(`${flavor} --version`, [...command, "--version"]);
+  const version = /\bVer (\d+\.\d+\.\d+)/.exec(stdout)?.[1];
+  if (version === undefined) throw new ScriptError(`Cannot read the version in: ${stdout.trim()}`);
+  const defaults = flavor === "mariadb" ? [...command, "--no-defaults"] : command;
+  return { flavor, version, command: defaults };
+}
+
+/**
+ * MySQL runs out of its tree through the tree's own dynamic loader: no chroot, so that its paths
+ * mean the same inside and outside.
+ */
+async function mysqlCommand(): Promise<string[]> {
+  const root = await mysqlTreePath();
+  return [
+    `${root}/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2`,
+    "--library-path",
+    `${root}/usr/lib/x86_64-linux-gnu`,
+    `${root}/usr/sbin/mysqld`,
+    "--no-defaults",
+    `--basedir=${root}/usr`,
+    `--lc-messages-dir=${root}/usr/share/mysql`,
+    `--character-sets-dir=${root}/usr/share/mysql/charsets`,
+    `--plugin-dir=${root}/usr/lib/mysql/plugin`,
+  ];
+}
+
+/** Gives the data directory its first content, unless it has some. */
+async function fillDatadir(program: Program, datadir: string, fresh: boolean): Promise<void> {
+  await Deno.mkdir(datadir, { recursive: true });
+  for await (const entry of Deno.readDir(datadir)) {
+    if (entry.name !== "lost+found") return;
+  }
+  if (fresh) return await initialise(program, datadir);
+  const template =
+    `${await cacheDirectory()}/template-${program.flavor}-${program.version}-${TEMPLATE_FORMAT}`;
+  if (!await pathExists(template)) {
+    const temporary = await Deno.makeTempDir({ dir: await cacheDirectory(), prefix: "template-" });
+    try {
+      await initialise(program, temporary);
+      // Whoever renames first wins; the two are alike.
+      if (!await pathExists(template)) await Deno.rename(temporary, template);
+    } finally {
+      await Deno.remove(temporary, { recursive: true }).catch(ignoreMissing);
+    }
+  }
+  await runOrFail("Copying the data directory", [
+    "cp",
+    "-a",
+    "--reflink=auto",
+    "--sparse=always",
+    `${template}/.`,
+    datadir,
+  ]);
+}
+
+/** Initialises a data directory where root comes in through the socket alone, as on Debian. */
+async function initialise(program: Program, datadir: string): Promise<void> {
+  if (program.flavor === "mariadb") {
+    await runOrFail("mariadb-install-db", [
+      "mariadb-install-db",
+      "--no-defaults",
+      "--user=root",
+      `--datadir=${datadir}`,
+      "--auth-root-authentication-method=socket",
+      "--auth-root-socket-user=root",
+      "--skip-test-db",
+      "--innodb-log-file-size=8M",
+    ], { timeoutMs: INITIALISE_TIMEOUT_MS });
+    return;
+  }
+  const scratch = await makeServerDir();
+  try {
+    const initFile = `${scratch}/init.sql`;
+    await Deno.writeTextFile(
+      initFile,
+      "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so';\n" +
+        "ALTER USER 'root'@'localhost' IDENTIFIED WITH auth_socket;\n",
+    );
+    const errorLog = `${scratch}/error.log`;
+    const initialised = await run([
+      ...program.command,
+      "--initialize-insecure",
+      "--user=root",
+      `--datadir=${datadir}`,
+      `--log-error=${errorLog}`,
+      ...MYSQL_QUICK,
+    ], { timeoutMs: INITIALISE_TIMEOUT_MS });
+    if (initialised.code !== 0) {
+      const log = await Deno.readTextFile(errorLog).catch(() => initialised.stderr);
+      throw new ScriptError(`mysqld --initialize-insecure failed:\n${tail(log, 20)}`);
+    }
+    const socket = `${scratch}/mysqld.sock`;
+    const running = await launch(
+      [
+        ...program.command,
+        ...MYSQL_QUICK,
+        "--user=root",
+        "--skip-networking",
+        "--skip-log-bin",
+        `--datadir=${datadir}`,
+        `--socket=${socket}`,
+        `--pid-file=${scratch}/mysqld.pid`,
+        `--log-error=${errorLog}`,
+        `--init-file=${initFile}`,
+      ],
+      socket,
+      errorLog,
+    );
+    await running.terminate();
+    // The identity of the server: each copy makes its own.
+    await Deno.remove(`${datadir}/auto.cnf`).catch(ignoreMissing);
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
+
+/** One row of a result, by column name. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** A session of a test. */
+export interface Connection {
+  /** The server's id of this session. */
+  readonly id: number;
+  /** Runs one statement; the rows, or none for statements without a result. */
+  query(sql: string): Promise<readonly Row[]>;
+  close(): Promise<void>;
+}
+
+/** Opens a session; default: root through the socket, without a password. */
+export async function connect(
+  server: Pick<Server, "socket">,
+  login: { readonly user?: string; readonly password?: string } = {},
+): Promise<Connection> {
+  // Our own socket: mysql2 alone calls a missing one "connection lost" and raises the cause later.
+  const stream = new Socket();
+  await new Promise<void>((resolve, reject) => {
+    stream.once("error", reject);
+    stream.connect({ path: server.socket }, () => {
+      stream.off("error", reject);
+      resolve();
+    });
+  });
+  const connection = createConnection({
+    stream,
+    user: login.user ?? "root",
+    ...(login.password === undefined ? {} : { password: login.password }),
+  });
+  // A killed server or session is what tests are about: the query under way rejects anyway.
+  connection.on("error", () => {});
+  const session = connection.promise();
+  await session.connect();
+  return {
+    get id() {
+      return connection.threadId ?? 0;
+    },
+    async query(sql) {
+      const [rows] = await session.query(sql);
+      return Array.isArray(rows) ? rows as Row[] : [];
+    },
+    async close() {
+      await session.end().catch(() => connection.destroy());
+    },
+  };
+}
