@@ -25,11 +25,6 @@ async function print(output: Output, text: string): Promise<void> {
   await atMost(write(output, text).catch(() => {}), PRINT_LIMIT_MS, undefined);
 }
 
-/** Prints a line of a hook or command on stdout. */
-export function say(text: string): Promise<void> {
-  return print(Deno.stdout, `${text}\n`);
-}
-
 /**
  * Prints a whole text of a command for people on stdout, however slowly it is read: a pager may
  * wait for a key. Never for a hook. A reader that has seen enough and closed is no error; any
