@@ -1,12 +1,15 @@
 /** locker: the background process of one window. Started by pre-freeze, never by people. */
 import { openStarterLink } from "../locker/starter_link.ts";
+import { writeWindowFile } from "../locker/run_directory.ts";
 import { runLocker } from "../locker/locker.ts";
 import { readOptionFile } from "../options/option_file.ts";
 import { type Caller, type Settings, settingsFrom } from "../options/settings.ts";
 import { complainOf } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import { optionFileReader } from "../sys/option_file_reader.ts";
-import { OPTION_FILE } from "../sys/paths.ts";
+import { readIfThere } from "../sys/files.ts";
+import { OPTION_FILE, WINDOW_FILE } from "../sys/paths.ts";
+import { parseRecord } from "../window/record.ts";
 
 /** Runs one window from its start to its end. */
 export async function locker(caller: string | null): Promise<ExitCode> {
@@ -34,8 +37,24 @@ export async function locker(caller: string | null): Promise<ExitCode> {
     on_failure: read.settings.onFailure,
     warnings: read.warnings,
   });
-  await runLocker({ ...read, caller, starter });
+  // Nobody sees this process's stderr: post-thaw tells what is left in the window's file.
+  globalThis.addEventListener("unhandledrejection", ({ reason }) => noteDefect(reason));
+  globalThis.addEventListener("error", ({ error }) => noteDefect(error));
+  try {
+    await runLocker({ ...read, caller, starter });
+  } catch (error) {
+    noteDefect(error);
+    throw error;
+  }
   return EXIT.ok;
+}
+
+/** Leaves the cause of our own end for whoever looks; the server lets go as the sessions break. */
+function noteDefect(error: unknown): void {
+  const record = parseRecord(readIfThere(WINDOW_FILE));
+  if (record === null) return;
+  const cause = String((error as { stack?: unknown })?.stack ?? error).replaceAll(/\s*\n\s*/g, " ");
+  writeWindowFile({ ...record, detail: `A defect in locktables: ${cause}` });
 }
 
 /** The settings of the option file as this caller gets them. */

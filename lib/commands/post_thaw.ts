@@ -2,15 +2,21 @@
  * post-thaw: has the locker release, and says what the window was worth. Also finds out what
  * became of a window whose locker is gone. Imports nothing that it does not need.
  */
-import { askLocker } from "../locker/control_client.ts";
-import { clearRunDirectory, isPreFreezeWorking } from "../locker/run_directory.ts";
+import { askLocker, type ControlWord } from "../locker/control_client.ts";
+import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
 import { complain, complainOf, sayBriefly } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal } from "../report/refusal.ts";
 import { closedLine, isGoodEnd } from "../report/window_text.ts";
 import { atMost } from "../sys/at_most.ts";
 import { systemClock } from "../sys/clock.ts";
-import { readIfThere, removeIfThere } from "../sys/files.ts";
-import { HISTORY_FILE, RECORD_FILE, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
+import { exists, readIfThere, removeIfThere } from "../sys/files.ts";
+import {
+  HISTORY_FILE,
+  RECORD_FILE,
+  RUN_DIR,
+  WAIT_FOR_SNAPSHOT,
+  WINDOW_FILE,
+} from "../sys/paths.ts";
 import { parseRecord, recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
 
 /**
@@ -23,7 +29,7 @@ const VERDICT_LIMIT_MS = 8_000;
 const END_LIMIT_MS = 2_000;
 
 /** How long a pre-freeze that has just begun may take to have a locker that can be told. */
-const STARTING_LIMIT_MS = 3_000;
+const STARTING_LIMIT_MS = 6_000;
 const STARTING_PAUSE_MS = 20;
 
 /** How closing a window ended. */
@@ -41,13 +47,15 @@ export async function postThaw(isAborted: boolean): Promise<ExitCode> {
       return EXIT.ok;
     case "no-answer":
       await complain(
-        `The snapshot is only crash-consistent: the locker does not answer. ${closing.detail}`,
+        `The snapshot is only crash-consistent: the locker does not answer. ${closing.detail}.`,
       );
       return EXIT.notHeld;
     case "closed": {
       const isGood = isGoodEnd(closing.record);
       await (isGood ? sayBriefly : complain)(closedLine(closing.record));
-      for (const warning of closing.record.warnings) await complain(`Warning: ${warning}`);
+      if (isGood) {
+        for (const warning of closing.record.warnings) await complain(`Warning: ${warning}`);
+      }
       return isGood ? EXIT.ok : EXIT.notHeld;
     }
     default:
@@ -60,24 +68,44 @@ export async function closeFreezeWindow(isAborted: boolean): Promise<Closing> {
   const word = isAborted ? "abort" : "thaw";
   const deadline = performance.now() + STARTING_LIMIT_MS;
   while (true) {
-    const answer = await askLocker(word, VERDICT_LIMIT_MS);
-    switch (answer.kind) {
-      case "answered":
-        await atMost(answer.gone, END_LIMIT_MS, null);
-        return { kind: "closed", record: answer.record };
-      case "no-answer":
-        // When it can work again it finds this and lets go at once.
-        removeIfThere(WAIT_FOR_SNAPSHOT);
-        return { kind: "no-answer", detail: await cutSilentLocker() };
-      case "no-locker":
-        if (performance.now() > deadline || !(await isPreFreezeWorking())) {
-          return await closeWithoutLocker();
-        }
-        await new Promise((resolve) => setTimeout(resolve, STARTING_PAUSE_MS));
-        break;
-      default:
-        answer satisfies never;
+    const closing = await closeByLocker(word);
+    if (closing !== null) return closing;
+    if (!exists(RUN_DIR)) return { kind: "nothing" };
+    const right = await takeOpeningRight();
+    if (isRefusal(right)) return { kind: "no-answer", detail: `${right.summary}. ${right.hint}` };
+    if (right !== null) {
+      try {
+        // Asked again: a pre-freeze may just have finished. With the right none can begin.
+        return await closeByLocker(word) ?? await closeWithoutLocker();
+      } finally {
+        right.release();
+      }
     }
+    if (performance.now() > deadline) {
+      return {
+        kind: "no-answer",
+        detail: "A pre-freeze is at work and its locker cannot be reached",
+      };
+    }
+    await new Promise((resolve) => setTimeout(resolve, STARTING_PAUSE_MS));
+  }
+}
+
+/** Has the locker close the window; null where there is no locker. */
+async function closeByLocker(word: ControlWord): Promise<Closing | null> {
+  const answer = await askLocker(word, VERDICT_LIMIT_MS);
+  switch (answer.kind) {
+    case "answered":
+      await atMost(answer.gone, END_LIMIT_MS, null);
+      return { kind: "closed", record: answer.record };
+    case "no-answer":
+      // When it can work again it finds this and lets go at once.
+      removeIfThere(WAIT_FOR_SNAPSHOT);
+      return { kind: "no-answer", detail: await cutSilentLocker() };
+    case "no-locker":
+      return null;
+    default:
+      return answer satisfies never;
   }
 }
 

@@ -94,17 +94,23 @@ async function startLocker(caller: string | null): Promise<Opening> {
 
   let limitMs = START_LIMIT_MS;
   let mayProceed = false;
+  let told = 0;
+  const warn = async (warnings: readonly string[]) => {
+    for (const warning of warnings.slice(told)) await complain(`Warning: ${warning}`);
+    told = Math.max(told, warnings.length);
+  };
   while (true) {
     const message = await atMost(Promise.race([messages.next(), cancelled]), limitMs, null);
     switch (message?.event) {
       case "started":
         limitMs = message.freeze_timeout_ms + REFUSE_LIMIT_MS;
         mayProceed = message.on_failure === "proceed";
-        for (const warning of message.warnings) await complain(`Warning: ${warning}`);
+        await warn(message.warnings);
         break;
       case "frozen":
         if (isCancelled) break; // the refusal is on its way
         await tell(ACCEPTED);
+        await warn(message.record.warnings);
         return { kind: "frozen", record: message.record };
       case "refused":
         await atMost(child.status, END_LIMIT_MS, null);

@@ -1,7 +1,7 @@
 /** rehearse: a real window without a snapshot, to see on a working day what the night will cost. */
 import { instanceSocket } from "../mysql/instance_socket.ts";
 import { openSession, type Session } from "../mysql/session.ts";
-import { complain, complainOf, say } from "../report/print.ts";
+import { complain, complainOf, sayAll } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal } from "../report/refusal.ts";
 import {
   closedLine,
@@ -38,7 +38,7 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
   try {
     const opening = await openFreezeWindow(null);
     if (opening.kind === "refused") return await refuse(opening.refusal);
-    if (!asJson) await say(frozenLine(opening.record));
+    if (!asJson) await sayAll(frozenLine(opening.record));
     const mostWaiting = await hold(holdMs, watch);
     const closing = await closeFreezeWindow(false);
     if (closing.kind !== "closed") {
@@ -48,8 +48,8 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
     const { record } = closing;
     const rehearsal: Rehearsal = { record, stall_ms: stallOf(record), most_waiting: mostWaiting };
     if (asJson) {
-      await say(JSON.stringify({ schema_version: SCHEMA_VERSION, ...rehearsal }, null, 2));
-    } else await say(rehearsalText(rehearsal));
+      await sayAll(JSON.stringify({ schema_version: SCHEMA_VERSION, ...rehearsal }, null, 2));
+    } else await sayAll(rehearsalText(rehearsal));
     if (isGoodEnd(record)) return EXIT.ok;
     await complain(closedLine(record));
     return EXIT.notHeld;

@@ -1,6 +1,6 @@
 /** status: the window now, and the last one. Only looks. */
 import { askLocker } from "../locker/control_client.ts";
-import { say } from "../report/print.ts";
+import { sayAll } from "../report/print.ts";
 import { EXIT, type ExitCode } from "../report/refusal.ts";
 import { statusText } from "../report/window_text.ts";
 import { rfc3339, systemClock } from "../sys/clock.ts";
@@ -32,10 +32,10 @@ export async function status(asJson: boolean): Promise<ExitCode> {
   if (asJson) {
     const locker = answer.kind === "answered" ? "running" : answer.kind;
     const object = { schema_version: SCHEMA_VERSION, now: rfc3339(now), locker, window, last };
-    await say(JSON.stringify(object, null, 2));
+    await sayAll(JSON.stringify(object, null, 2));
   } else {
-    await say(statusText(window, last));
-    if (answer.kind === "no-answer") await say("The locker does not answer.");
+    await sayAll(statusText(window, last));
+    if (answer.kind === "no-answer") await sayAll("The locker does not answer.");
   }
   return EXIT.ok;
 }

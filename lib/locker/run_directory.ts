@@ -1,5 +1,5 @@
 /** The run directory: the two lock files of the original method, and what is left in it by a crash. */
-import { isRefusal, type Refusal } from "../report/refusal.ts";
+import type { Refusal } from "../report/refusal.ts";
 import { ensureDirectory, exists, removeIfThere, replaceFile, unusable } from "../sys/files.ts";
 import {
   LOCKER_SOCKET,
@@ -39,15 +39,6 @@ export async function takeOpeningRight(): Promise<OpeningRight | Refusal | null>
   const got = await Promise.race([directory.lock(true).then(() => true), late]);
   clearTimeout(timer);
   return got ? { release: () => directory.close() } : null;
-}
-
-/** Whether a pre-freeze is at work that has no locker to talk to yet. */
-export async function isPreFreezeWorking(): Promise<boolean> {
-  if (!exists(RUN_DIR)) return false;
-  const right = await takeOpeningRight();
-  if (right === null) return true;
-  if (!isRefusal(right)) right.release();
-  return false;
 }
 
 /** Clears what a dead locker left and makes both lock files. Only for the holder of the right. */

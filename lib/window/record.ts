@@ -136,7 +136,7 @@ export function recordOfDeadLocker(last: WindowRecord, now: Instant): WindowReco
     outcome,
     reason: "locker-died",
     verdict: verdictOf(outcome),
-    detail: `The locker (pid ${last.locker_pid}) ended without closing the window`,
+    detail: last.detail ?? `The locker (pid ${last.locker_pid}) ended without closing the window`,
   };
 }
 

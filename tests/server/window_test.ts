@@ -1,0 +1,174 @@
+/** The main path, on real servers with the real program. */
+import assert from "node:assert/strict";
+import { type Guest, sleep, testOnEachServer, until } from "../support/guest.ts";
+import { connect } from "../support/server.ts";
+
+testOnEachServer("a window stops writes, proves itself, and lets them go on", async (guest) => {
+  const before = await guest.status();
+  assert.deepEqual([before.locker, before.window, before.last], ["no-locker", null, null]);
+
+  const frozen = await guest.locktables("pre-freeze", "--caller", "vmware");
+  assert.equal(frozen.code, 0, frozen.stderr);
+  assert.equal(frozen.stderr, "");
+  assert.match(frozen.stdout, /^Frozen: main \((MariaDB|MySQL) [\d.]+, [a-z-]+, binlog\.\d+:\d+\)/);
+
+  const write = await guest.write();
+  await sleep(300);
+  assert.equal(write.isDone(), false, "a write waits while the window is open");
+  const { locker, window } = await guest.status();
+  assert.equal(locker, "running");
+  assert.equal(window?.phase, "held");
+  assert.equal(window?.caller, "vmware");
+  assert.equal(window?.outcome, null);
+  const coordinates = window?.instances[0]?.coordinates;
+  assert.deepEqual(
+    await binlogPosition(guest),
+    [coordinates?.file, coordinates?.position],
+    "the recorded coordinates are the server's",
+  );
+
+  const thawed = await guest.locktables("post-thaw");
+  assert.equal(thawed.code, 0, thawed.stderr);
+  assert.match(thawed.stdout, /^Thawed: held [\d.]+ ms without a gap, application-consistent/);
+  await write.finished(1_000);
+  const after = await guest.status();
+  assert.equal(after.locker, "no-locker");
+  assert.equal(after.window, null);
+  assert.equal(after.last?.outcome, "released");
+  assert.equal(after.last?.verdict, "application-consistent");
+  assert.ok((after.last?.held_ms ?? 0) >= 300, "held for as long as it was open");
+  await guest.assertNothingLeft();
+});
+
+testOnEachServer("ten windows in a row under write load leave nothing behind", async (guest) => {
+  const load = writeLoad(guest);
+  for (let round = 0; round < 10; round += 1) {
+    const frozen = await guest.locktables("pre-freeze");
+    assert.equal(frozen.code, 0, frozen.stderr);
+    const thawed = await guest.locktables("post-thaw");
+    assert.equal(thawed.code, 0, thawed.stderr);
+    assert.match(thawed.stdout, /application-consistent/);
+  }
+  assert.ok(await load.stop() > 10, "the load did write");
+  await guest.assertNothingLeft();
+  const left = await guest.sandbox.sh(
+    "ls /var/lib/locktables; wc -l < /var/lib/locktables/history.jsonl",
+  );
+  assert.equal(left.stdout, "history.jsonl\nrecord.json\n10\n");
+});
+
+testOnEachServer("both methods that the server has lock it", async (guest) => {
+  for (const method of guest.flavor === "mariadb" ? ["ftwrl", "backup-stage"] : ["ftwrl"]) {
+    await guest.sandbox.writeFile("/root/.my.cnf", `[locktables]\nmethod=${method}\n`);
+    const frozen = await guest.locktables("pre-freeze");
+    assert.equal(frozen.code, 0, frozen.stderr);
+    assert.equal((await guest.status()).window?.instances[0]?.method, method);
+    const write = await guest.write();
+    await sleep(200);
+    assert.equal(write.isDone(), false, `${method} stops a write`);
+    assert.equal((await guest.locktables("post-thaw")).code, 0);
+    await write.finished(1_000);
+  }
+  await guest.assertNothingLeft();
+});
+
+testOnEachServer("a failed snapshot is an aborted window and no error", async (guest) => {
+  await guest.locktables("pre-freeze");
+  const thawed = await guest.locktables("freezeFail");
+  assert.equal(thawed.code, 0, thawed.stderr);
+  const { last } = await guest.status();
+  assert.deepEqual([last?.outcome, last?.verdict], ["aborted", "not-quiesced"]);
+  await guest.assertNothingLeft();
+});
+
+testOnEachServer("post-thaw without a window says so and is no error", async (guest) => {
+  for (const _ of [1, 2]) {
+    const thawed = await guest.locktables("post-thaw");
+    assert.equal(thawed.code, 0);
+    assert.match(thawed.stdout, /^Nothing to thaw: no window is open$/m);
+  }
+});
+
+testOnEachServer("a post-thaw while pre-freeze still works cancels it", async (guest) => {
+  // Something to wait for: the guard does not lock while this runs.
+  const busy = await connect(guest.server);
+  const [write] = guest.flavor === "mariadb"
+    ? ["UPDATE shop.orders SET id = id WHERE SLEEP(8) = 0"]
+    : ["SELECT SLEEP(8) FROM shop.orders"];
+  await guest.sandbox.writeFile("/root/.my.cnf", "[locktables]\nmethod=ftwrl\n");
+  await busy.query("INSERT INTO shop.orders VALUES ()");
+  const long = busy.query(write ?? "").catch(() => {});
+  await sleep(1_500);
+  const freezing = guest.locktables("pre-freeze");
+  await until("the locker runs", 2_000, async () => (await guest.status()).window !== null);
+  const thawed = await guest.locktables("post-thaw");
+  assert.equal(thawed.code, 0, thawed.stderr);
+  assert.match(thawed.stdout, /cancelled/);
+  const frozen = await freezing;
+  assert.equal(frozen.code, 10);
+  assert.match(frozen.stderr, /Cancelled: post-thaw came/);
+  const killer = await connect(guest.server);
+  await killer.query(`KILL ${busy.id}`);
+  await killer.close();
+  await long;
+  await busy.close();
+  await guest.assertNothingLeft();
+});
+
+testOnEachServer("a post-thaw at any moment of pre-freeze leaves no lock", async (guest) => {
+  for (let delayMs = 0; delayMs <= 150; delayMs += 10) {
+    const freezing = guest.locktables("pre-freeze");
+    await sleep(delayMs);
+    const thawed = await guest.locktables("post-thaw");
+    const frozen = await freezing;
+    assert.equal(thawed.code, 0, thawed.stderr);
+    // Either the thaw cancelled or closed the window, or it came before there was any.
+    if (frozen.code === 0 && /no window/.test(thawed.stdout)) {
+      assert.equal((await guest.locktables("post-thaw")).code, 0);
+    } else assert.ok(frozen.code === 0 || frozen.code === 10, frozen.stderr);
+    await guest.assertNothingLeft();
+  }
+});
+
+testOnEachServer("rehearse tells what a window costs", async (guest) => {
+  const load = writeLoad(guest);
+  const told = await guest.locktables("rehearse", "--hold", "500ms", "--json");
+  await load.stop();
+  assert.equal(told.code, 0, told.stderr);
+  const { record, stall_ms, most_waiting } = JSON.parse(told.stdout);
+  assert.equal(record.verdict, "application-consistent");
+  assert.ok(stall_ms >= 500, `${stall_ms}`);
+  assert.ok(most_waiting >= 1, `${most_waiting}`);
+  await guest.assertNothingLeft();
+});
+
+async function binlogPosition({ server, flavor }: Guest) {
+  const session = await connect(server);
+  const [row] = await session.query(
+    flavor === "mariadb" ? "SHOW MASTER STATUS" : "SHOW BINARY LOG STATUS",
+  );
+  await session.close();
+  return [row?.["File"], row?.["Position"]];
+}
+
+/** Writes as fast as the server takes it; `stop` resolves to how many rows were acknowledged. */
+function writeLoad({ server }: Guest): { stop(): Promise<number> } {
+  let isOver = false;
+  const run = async () => {
+    const session = await connect(server);
+    let count = 0;
+    while (!isOver) {
+      await session.query("INSERT INTO shop.orders VALUES ()");
+      count += 1;
+    }
+    await session.close();
+    return count;
+  };
+  const running = Promise.all([run(), run(), run()]);
+  return {
+    async stop() {
+      isOver = true;
+      return (await running).reduce((sum, count) => sum + count, 0);
+    },
+  };
+}
