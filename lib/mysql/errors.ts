@@ -121,7 +121,12 @@ export function refusalFor(thrown: unknown, doing: string, subject: ErrorSubject
 /** The statement that gives an account every privilege a window needs (`locking.md` 6). */
 export function grantStatement(user: string, can: Capabilities): string {
   const privileges = [can.lockPrivilege, can.binlogStatusPrivilege, "PROCESS"].join(", ");
-  return `GRANT ${privileges} ON *.* TO '${user}'@'localhost'`;
+  return `GRANT ${privileges} ON *.* TO ${account(user)}`;
+}
+
+/** An account as SQL writes it; a quote or a backslash in the name is doubled. */
+function account(user: string): string {
+  return `'${user.replaceAll(/['\\]/g, "$&$&")}'@'localhost'`;
 }
 
 function grantHint(subject: ErrorSubject): string {
@@ -133,11 +138,15 @@ function grantHint(subject: ErrorSubject): string {
 }
 
 function passwordHint(subject: ErrorSubject): string {
-  return `As an administrator of the server run: ALTER USER '${subject.user}'@'localhost' IDENTIFIED BY '…', and put it into /root/.my.cnf`;
+  return `As an administrator of the server run: ALTER USER ${
+    account(subject.user)
+  } IDENTIFIED BY '…', and put it into /root/.my.cnf`;
 }
 
 function unlockHint(subject: ErrorSubject): string {
-  return `As an administrator of the server run: ALTER USER '${subject.user}'@'localhost' ACCOUNT UNLOCK`;
+  return `As an administrator of the server run: ALTER USER ${
+    account(subject.user)
+  } ACCOUNT UNLOCK`;
 }
 
 function startHint(subject: ErrorSubject): string {

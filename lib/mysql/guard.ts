@@ -31,7 +31,11 @@ const SYSTEM_USERS = ["system user", "event_scheduler"];
 /** First words of statements that only read. */
 const READERS = ["select", "show", "describe", "desc", "explain", "with", "table", "values"];
 /** First words of statements that do not touch a table at all. */
-const HARMLESS = ["set", "use", "kill", "begin", "commit", "rollback", "start", "do"];
+const HARMLESS = ["set", "use", "kill", "begin", "rollback", "start", "do"];
+/** A SELECT that takes its rows for writing. */
+const LOCKS_ROWS = /\bfor\s+update\b/i;
+/** The same behind a common table expression: WITH … UPDATE, WITH … DELETE. */
+const WRITES_AFTER_WITH = /\b(update|delete)\b/i;
 
 /**
  * The sessions in a SHOW PROCESSLIST that would make this method wait on this server
@@ -40,34 +44,39 @@ const HARMLESS = ["set", "use", "kill", "begin", "commit", "rollback", "start", 
  */
 export function findBlockers(processList: readonly Row[], policy: GuardPolicy): Blocker[] {
   return processList.flatMap((row) => {
+    const statement = String(row["Info"] ?? "");
     const session = {
       id: Number(row["Id"]),
       user: String(row["User"]),
       age_s: Number(row["Time"] ?? 0),
       state: String(row["State"] ?? ""),
-      statement: String(row["Info"] ?? "").slice(0, 80),
+      statement: statement.slice(0, 80),
     };
     const isSystem = SYSTEM_COMMANDS.includes(String(row["Command"])) ||
       SYSTEM_USERS.includes(session.user);
     const isOld = session.age_s * 1000 >= policy.thresholdMs;
     if (isSystem || !isOld || policy.ownIds.includes(session.id)) return [];
-    return doesBlock(session.statement, policy) ? [session] : [];
+    return doesBlock(statement, policy) ? [session] : [];
   });
 }
 
 function doesBlock(statement: string, { method, can }: GuardPolicy): boolean {
+  if (statement.trim() === "") return false;
   const word = firstWord(statement);
-  if (word === "" || HARMLESS.includes(word)) return false;
-  if (READERS.includes(word)) {
-    return /\bfor\s+update\b/i.test(statement)
-      ? method.waitsForWriters
-      : method.waitsForReaders(can);
-  }
-  return method.waitsForWriters;
+  if (HARMLESS.includes(word)) return false;
+  const isReader = READERS.includes(word) && !LOCKS_ROWS.test(statement) &&
+    !(word === "with" && WRITES_AFTER_WITH.test(statement));
+  // No word at all is a comment that the process list cut off: it counts as a write, because
+  // a wait too long costs a refusal and a blocker missed costs every writer its turn.
+  return isReader ? method.waitsForReaders(can) : method.waitsForWriters;
 }
 
+/** The first word after comments and parentheses; that of `/*!40000 ALTER` is `alter`. */
 function firstWord(statement: string): string {
-  const bare = statement.replace(/^(\s|\(|\/\*.*?\*\/|--\s.*\n|#.*\n)+/s, "");
+  const bare = statement.replace(
+    /^(\s|\(|\/\*M?!\d*|\/\*.*?\*\/|--(?=\s)[^\n]*|#[^\n]*)+/s,
+    "",
+  );
   return (/^[a-z]+/i.exec(bare)?.[0] ?? "").toLowerCase();
 }
 
@@ -75,5 +84,13 @@ function firstWord(statement: string): string {
 export function describeBlocker(blocker: Blocker): string {
   const { id, user, age_s, state, statement } = blocker;
   const about = [user, `${age_s} s`, state].filter((part) => part !== "").join(", ");
-  return `id ${id} (${about}): ${statement.replaceAll(/\s+/g, " ")}`;
+  return `id ${id} (${about}): ${withoutPasswords(statement.replaceAll(/\s+/g, " "))}`;
+}
+
+/** A statement that sets a password must not carry it into a log or into the image. */
+function withoutPasswords(statement: string): string {
+  return statement.replaceAll(
+    /\b(identified\s+(?:via|with|by|as|using)\b|password\b)(.*)/gi,
+    "$1 …",
+  );
 }

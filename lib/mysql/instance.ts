@@ -10,7 +10,13 @@ import { type Coordinates, coordinatesFrom, isSamePosition } from "./coordinates
 import { driverError, type ErrorSubject, refusalFor } from "./errors.ts";
 import { type Capabilities, capabilitiesOf, parseVersion, type ServerVersion } from "./flavor.ts";
 import { type Blocker, describeBlocker, findBlockers } from "./guard.ts";
-import { chooseMethod, type MethodChoice, type MethodName } from "./methods.ts";
+import {
+  chooseMethod,
+  type Method,
+  type MethodChoice,
+  type MethodName,
+  METHODS,
+} from "./methods.ts";
 import { openSession, type Session } from "./session.ts";
 
 /**
@@ -122,6 +128,8 @@ const VARIABLES = [
   "innodb_data_home_dir",
   "innodb_log_group_home_dir",
   "innodb_undo_directory",
+  "innodb_doublewrite_dir",
+  "innodb_directories",
   "aria_log_dir_path",
 ];
 
@@ -188,16 +196,18 @@ function instanceOf(
 ): Instance {
   const { method } = facts.choice;
   const policy = {
-    method,
     can,
     ownIds: [lockSession.id, control.id],
     thresholdMs: options.longQueryGuardMs,
   };
-  const lookForBlockers = async () =>
+  const lookForBlockers = async (method: Method) =>
     findBlockers(
       await control.query("SHOW /* locktables */ PROCESSLIST", QUERY_LIMIT_MS),
-      policy,
+      { ...policy, method },
     );
+  // Once a lock was not granted, everybody who could have been in the way is worth naming:
+  // whoever delays any method delays this one.
+  const suspects = () => lookForBlockers(METHODS.ftwrl);
   let isLockSent = false;
   let isLockPending = false;
 
@@ -226,7 +236,7 @@ function instanceOf(
 
   return {
     facts,
-    findBlockers: lookForBlockers,
+    findBlockers: () => lookForBlockers(method),
 
     async lock() {
       isLockSent = true;
@@ -239,7 +249,7 @@ function instanceOf(
       } catch (error) {
         // Without an answer the statement may still be waiting on the server.
         isLockPending = driverError(error).code === "NO_ANSWER";
-        return lockRefusal(error, facts, options, subject, await namesOf(lookForBlockers));
+        return lockRefusal(error, facts, options, subject, await namesOf(suspects));
       }
     },
 
@@ -402,6 +412,8 @@ export function dataDirectories(variables: ReadonlyMap<string, string>): string[
     variables.get("innodb_data_home_dir"),
     variables.get("innodb_log_group_home_dir"),
     variables.get("innodb_undo_directory"),
+    variables.get("innodb_doublewrite_dir"),
+    ...(variables.get("innodb_directories") ?? "").split(";"),
     variables.get("aria_log_dir_path"),
     ...[variables.get("log_bin_basename"), variables.get("relay_log_basename")]
       .map((base) => base?.startsWith("/") ? parent(base) : undefined),

@@ -114,7 +114,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 }
 
 function listenForLoss(connection: Connection, stream: Socket, lost: (why: string) => void): void {
-  connection.on("error", (error) => lost(error.message));
+  connection.on("error", (error) => lost(error.message.replaceAll(/\s*\n\s*/g, " ")));
   connection.on("end", () => lost("the server closed the connection"));
   stream.on("close", () => lost("the server closed the connection"));
 }

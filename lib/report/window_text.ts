@@ -29,7 +29,7 @@ export function closedLine(record: WindowRecord): string {
     }`;
   }
   if (!record.was_held) {
-    return `Nothing to thaw: pre-freeze had not locked yet and is cancelled (${record.reason})`;
+    return `Nothing to thaw: pre-freeze had not promised the lock and is cancelled (${record.reason})`;
   }
   if (record.outcome === "aborted") {
     return `Thawed after a failed snapshot: held ${record.held_ms} ms; any image of it is ${record.verdict}`;

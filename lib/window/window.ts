@@ -29,7 +29,7 @@ export type Reason =
   | "signal"
   /** A database session was closed by the server or stopped answering. */
   | "session-lost"
-  /** pre-freeze died before it could tell its caller. */
+  /** pre-freeze died before it could tell its caller "frozen". */
   | "starter-lost"
   /** Nothing could be locked: see the refusal. */
   | "refused"
@@ -104,7 +104,7 @@ export type Window =
   | Locked & { readonly phase: "securing" }
   /** Everything is on disk; pre-freeze has been told but has not yet confirmed. */
   | Locked & { readonly phase: "answering" }
-  /** pre-freeze exits 0: the lock is promised until the thaw. */
+  /** The lock is promised until the thaw: pre-freeze exits 0 as soon as it knows. */
   | Locked & { readonly phase: "held" }
   /** The lock is being let go. */
   | Ending & { readonly phase: "releasing"; readonly releasingSince: Instant }
@@ -150,8 +150,10 @@ export type WindowAction =
   | "lock"
   /** Read the coordinates, write the record, flush the data to disk. */
   | "secure"
-  /** Tell pre-freeze that the server is frozen. */
+  /** Tell pre-freeze that the server is frozen; it must accept. */
   | "answer"
+  /** Tell pre-freeze that the lock is now promised, so that it may exit 0. */
+  | "confirm"
   /** Cancel whatever is under way, let go of every lock, close the sessions. */
   | "release"
   /** Write the final record, answer everybody who waits, end. */
@@ -206,6 +208,8 @@ export function nextDeadline(window: Window): Instant | null {
 export function transition(window: Window, event: WindowEvent, now: Instant): Transition {
   const due = whenDue(window, now);
   if (due === null) return onEvent(window, event, now);
+  // A report of a release cannot be of the one that only begins here.
+  if (event.type === "ReleaseFinished") return due;
   const next = onEvent(due.window, event, now);
   return { window: next.window, actions: [...due.actions, ...next.actions] };
 }
@@ -281,7 +285,7 @@ function onOpening(window: OpeningWindow, event: WindowEvent, now: Instant): Tra
         : stay(window);
     case "StarterAccepted":
       return window.phase === "answering"
-        ? { window: { ...window, phase: "held" }, actions: [] }
+        ? { window: { ...window, phase: "held" }, actions: ["confirm"] }
         : stay(window);
     case "PreparationFailed":
     case "LockRefused":
@@ -325,7 +329,9 @@ function onHeld(window: HeldWindow, event: WindowEvent, now: Instant): Transitio
       return release(window, now, "signal", null);
     case "SessionLost":
       return release(window, now, "session-lost", null);
-    case "StarterLost": // pre-freeze has exited, as it should
+    case "StarterLost":
+      // It died before it took the confirmation: its caller has seen a failure.
+      return release(window, now, "starter-lost", null);
     case "Prepared":
     case "PreparationFailed":
     case "LockAcquired":

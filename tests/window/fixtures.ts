@@ -1,0 +1,94 @@
+/** Windows in every phase, reached through the machine's own transitions, for tests. */
+import { EXIT, type Refusal, refusal } from "../../lib/report/refusal.ts";
+import type { Instant } from "../../lib/sys/clock.ts";
+import {
+  openWindow,
+  type Phase,
+  transition,
+  type Window,
+  type WindowEvent,
+  type WindowLimits,
+} from "../../lib/window/window.ts";
+
+/** The limits of the test windows; different from each other and from every constant. */
+export const LIMITS: WindowLimits = { freezeTimeoutMs: 30_000, holdTimeoutMs: 20_000 };
+
+/** 2026-01-02T03:04:05Z, on a machine that was booted five seconds before. */
+export const OPENED: Instant = { monoMs: 5_000, wallMs: Date.UTC(2026, 0, 2, 3, 4, 5) };
+
+/** The moment `ms` after the window was opened, on clocks that agree. */
+export function at(ms: number): Instant {
+  return { monoMs: OPENED.monoMs + ms, wallMs: OPENED.wallMs + ms };
+}
+
+/** A refusal as preparation, lock or flush would bring it. */
+export const REFUSAL: Refusal = refusal(
+  EXIT.unreachable,
+  "some-reason",
+  "Cannot do something",
+  "Do something else",
+);
+
+/** One event of each kind, the four proofs apart. */
+export const EVENTS = {
+  Prepared: { type: "Prepared" },
+  PreparationFailed: { type: "PreparationFailed", refusal: REFUSAL },
+  LockAcquired: { type: "LockAcquired" },
+  LockRefused: { type: "LockRefused", refusal: REFUSAL },
+  Secured: { type: "Secured" },
+  SecuringFailed: { type: "SecuringFailed", refusal: REFUSAL },
+  StarterAccepted: { type: "StarterAccepted" },
+  StarterLost: { type: "StarterLost" },
+  ThawRequested: { type: "ThawRequested" },
+  AbortRequested: { type: "AbortRequested" },
+  LockFileRemoved: { type: "LockFileRemoved" },
+  SignalReceived: { type: "SignalReceived", signal: "SIGTERM" },
+  SessionLost: { type: "SessionLost", why: "main: the server closed the connection" },
+  "ReleaseFinished equal": { type: "ReleaseFinished", proof: "equal" },
+  "ReleaseFinished moved": { type: "ReleaseFinished", proof: "moved" },
+  "ReleaseFinished unread": { type: "ReleaseFinished", proof: "unread" },
+  "ReleaseFinished cut": { type: "ReleaseFinished", proof: "cut" },
+  TimePassed: { type: "TimePassed" },
+} as const satisfies Record<string, WindowEvent>;
+
+/** The name of one of {@linkcode EVENTS}. */
+export type EventName = keyof typeof EVENTS;
+
+/** The good way, one event every 100 ms: prepared at 100, locked at 200, held from 400. */
+const GOOD_WAY: readonly EventName[] = ["Prepared", "LockAcquired", "Secured", "StarterAccepted"];
+
+/** The window after these events, one every 100 ms. */
+export function after(...names: readonly EventName[]): Window {
+  return names.reduce(
+    (window, name, index) => transition(window, EVENTS[name], at((index + 1) * 100)).window,
+    openWindow(LIMITS, OPENED),
+  );
+}
+
+/** A held window after these further events. */
+export function heldAnd(...names: readonly EventName[]): Window {
+  return after(...GOOD_WAY, ...names);
+}
+
+/** States that behave differently: the phases, and what is being waited for in them. */
+export const STATES = {
+  preparing: after(),
+  locking: after("Prepared"),
+  securing: after("Prepared", "LockAcquired"),
+  answering: after("Prepared", "LockAcquired", "Secured"),
+  held: heldAnd(),
+  "releasing, never promised": after("Prepared", "LockAcquired", "LockFileRemoved"),
+  "releasing for a thaw": heldAnd("ThawRequested"),
+  "releasing for the lock file": heldAnd("LockFileRemoved"),
+  "releasing for a signal": heldAnd("SignalReceived"),
+  settling: heldAnd("LockFileRemoved", "ReleaseFinished equal"),
+  closed: heldAnd("ThawRequested", "ReleaseFinished equal"),
+} as const satisfies Record<string, Window>;
+
+/** The name of one of {@linkcode STATES}. */
+export type StateName = keyof typeof STATES;
+
+/** The phase that a state's name says. */
+export function phaseOf(state: StateName): Phase {
+  return STATES[state].phase;
+}

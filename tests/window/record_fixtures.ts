@@ -1,0 +1,38 @@
+/** What a record says besides the state of the window, for tests. */
+import type { InstanceRecord, WindowDetails } from "../../lib/window/record.ts";
+
+/** One MariaDB in a record. */
+export const INSTANCE: InstanceRecord = {
+  name: "main",
+  flavor: "mariadb",
+  version: "10.11.19-MariaDB-0+deb12u1",
+  label: "MariaDB 10.11.19",
+  socket: "/run/mysqld/mysqld.sock",
+  connection_id: 41,
+  hostname: "guest",
+  server_id: 1,
+  server_uuid: null,
+  read_only: false,
+  method: "backup-stage",
+  method_reason: "auto: MariaDB 10.11.19 has BACKUP STAGE",
+  data_directories: ["/var/lib/mysql"],
+  coordinates: {
+    log_bin: true,
+    file: "binlog.000002",
+    position: 1234,
+    gtid: { gtid_binlog_pos: "0-1-7" },
+  },
+  coordinates_at_release: { file: "binlog.000002", position: 1234 },
+};
+
+/** The details of a test window. */
+export const DETAILS: WindowDetails = {
+  windowId: "00000000-0000-4000-8000-000000000000",
+  version: "0.1.0",
+  caller: "qemu",
+  lockerPid: 4711,
+  detail: null,
+  instances: [INSTANCE],
+  timeline: [{ at_ms: 0, event: "preparing" }],
+  warnings: [],
+};

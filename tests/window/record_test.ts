@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+
+import fc from "fast-check";
+
+import {
+  parseRecord,
+  recordOf,
+  recordOfDeadLocker,
+  SCHEMA_VERSION,
+  type WindowRecord,
+} from "../../lib/window/record.ts";
+import { transition } from "../../lib/window/window.ts";
+import { after, at, EVENTS, heldAnd, type StateName, STATES } from "./fixtures.ts";
+import { DETAILS, INSTANCE } from "./record_fixtures.ts";
+
+type State = Pick<
+  WindowRecord,
+  | "phase"
+  | "locked_at"
+  | "deadline"
+  | "released_at"
+  | "closed_at"
+  | "held_ms"
+  | "was_held"
+  | "outcome"
+  | "reason"
+  | "verdict"
+>;
+
+const OPEN: Omit<State, "phase"> = {
+  locked_at: null,
+  deadline: null,
+  released_at: null,
+  closed_at: null,
+  held_ms: null,
+  was_held: false,
+  outcome: null,
+  reason: null,
+  verdict: null,
+};
+
+// The test windows are locked 200 ms after the opening and may be held for 20 s.
+const LOCKED = {
+  ...OPEN,
+  locked_at: "2026-01-02T03:04:05.200Z",
+  deadline: "2026-01-02T03:04:25.200Z",
+};
+
+const RECORDS: Record<StateName, State> = {
+  preparing: { ...OPEN, phase: "preparing" },
+  locking: { ...OPEN, phase: "locking" },
+  securing: { ...LOCKED, phase: "securing" },
+  answering: { ...LOCKED, phase: "answering" },
+  held: { ...LOCKED, phase: "held", was_held: true },
+  "releasing, never promised": { ...LOCKED, phase: "releasing", reason: "lock-file-removed" },
+  "releasing for a thaw": { ...LOCKED, phase: "releasing", was_held: true, reason: "thaw" },
+  "releasing for the lock file": {
+    ...LOCKED,
+    phase: "releasing",
+    was_held: true,
+    reason: "lock-file-removed",
+  },
+  "releasing for a signal": { ...LOCKED, phase: "releasing", was_held: true, reason: "signal" },
+  settling: {
+    ...LOCKED,
+    phase: "settling",
+    was_held: true,
+    reason: "lock-file-removed",
+    released_at: "2026-01-02T03:04:05.600Z",
+    held_ms: 400,
+  },
+  closed: {
+    ...LOCKED,
+    phase: "closed",
+    was_held: true,
+    released_at: "2026-01-02T03:04:05.600Z",
+    closed_at: "2026-01-02T03:04:05.600Z",
+    held_ms: 400,
+    outcome: "released",
+    reason: "thaw",
+    verdict: "application-consistent",
+  },
+};
+
+for (const [state, expected] of Object.entries(RECORDS) as [StateName, State][]) {
+  Deno.test(`the record of a window that is ${state} says so`, () => {
+    const record = recordOf(STATES[state], DETAILS);
+    assert.deepEqual({ ...record, ...expected }, record);
+    assert.equal(record.opened_at, "2026-01-02T03:04:05.000Z");
+  });
+}
+
+Deno.test("a record carries the details and the limits as they are", () => {
+  const record = recordOf(STATES.held, { ...DETAILS, detail: "something", warnings: ["careful"] });
+  assert.equal(record.schema_version, SCHEMA_VERSION);
+  assert.equal(record.window_id, DETAILS.windowId);
+  assert.equal(record.locktables_version, DETAILS.version);
+  assert.equal(record.caller, "qemu");
+  assert.equal(record.locker_pid, 4711);
+  assert.equal(record.detail, "something");
+  assert.equal(record.hold_timeout_ms, 20_000);
+  assert.equal(record.freeze_timeout_ms, 30_000);
+  assert.deepEqual(record.instances, [INSTANCE]);
+  assert.deepEqual(record.timeline, DETAILS.timeline);
+  assert.deepEqual(record.warnings, ["careful"]);
+});
+
+Deno.test("the detail of a refused window is its refusal", () => {
+  const record = recordOf(after("PreparationFailed"), { ...DETAILS, detail: "something else" });
+  assert.equal(record.detail, "Cannot do something");
+});
+
+Deno.test("a window that was never locked has no times of a lock, even when it is closed", () => {
+  const record = recordOf(after("PreparationFailed", "ReleaseFinished equal"), DETAILS);
+  assert.deepEqual(
+    [record.locked_at, record.deadline, record.released_at, record.held_ms, record.outcome],
+    [null, null, null, null, "refused"],
+  );
+});
+
+Deno.test("a release that nobody saw has no time", () => {
+  for (
+    const closed of [
+      heldAnd("ThawRequested", "ReleaseFinished cut"),
+      transition(STATES["releasing for a thaw"], EVENTS.TimePassed, at(60_000)).window,
+    ]
+  ) {
+    const record = recordOf(closed, DETAILS);
+    assert.deepEqual([record.released_at, record.held_ms], [null, null]);
+    assert.equal(record.reason, "release-unconfirmed");
+    assert.notEqual(record.closed_at, null);
+  }
+});
+
+Deno.test("held_ms is of the monotonic clock, so a wall clock that is set back does not make it negative", () => {
+  const back = { monoMs: at(900).monoMs, wallMs: at(900).wallMs - 3_600_000 };
+  const { window } = transition(
+    STATES["releasing for a thaw"],
+    EVENTS["ReleaseFinished equal"],
+    back,
+  );
+  const record = recordOf(window, DETAILS);
+  assert.equal(record.held_ms, 700);
+  assert.equal(record.released_at, "2026-01-02T02:04:05.900Z");
+});
+
+Deno.test("a record is plain JSON: nothing of it is lost on the way to the disk", () => {
+  for (const window of Object.values(STATES)) {
+    const record = recordOf(window, DETAILS);
+    assert.deepEqual(JSON.parse(JSON.stringify(record)), record);
+  }
+});
+
+const DEAD: readonly (readonly [StateName, WindowRecord["outcome"], WindowRecord["verdict"]])[] = [
+  ["preparing", "failed", "not-quiesced"],
+  ["locking", "failed", "not-quiesced"],
+  ["securing", "failed", "not-quiesced"],
+  ["answering", "failed", "not-quiesced"],
+  ["held", "lost", "crash-consistent"],
+  ["releasing for a thaw", "lost", "crash-consistent"],
+  ["settling", "lost", "crash-consistent"],
+];
+
+for (const [state, outcome, verdict] of DEAD) {
+  Deno.test(`a locker that died while its window was ${state} leaves it ${outcome}`, () => {
+    const last = recordOf(STATES[state], DETAILS);
+    const record = recordOfDeadLocker(last, at(90_000));
+    assert.deepEqual(record, {
+      ...last,
+      phase: "closed",
+      closed_at: "2026-01-02T03:05:35.000Z",
+      outcome,
+      reason: "locker-died",
+      verdict,
+      detail: "The locker (pid 4711) ended without closing the window",
+    });
+  });
+}
+
+Deno.test("what was written is read back as it was", () => {
+  for (const window of Object.values(STATES)) {
+    const record = recordOf(window, DETAILS);
+    assert.deepEqual(parseRecord(`${JSON.stringify(record, null, 2)}\n`), record);
+  }
+});
+
+const UNREADABLE: readonly (readonly [what: string, text: string | null])[] = [
+  ["no file", null],
+  ["an empty file", ""],
+  ["blanks, as a reserved record is", " ".repeat(4_096)],
+  ["zero bytes", "\0".repeat(4_096)],
+  ["garbage", "not a record"],
+  ["null", "null"],
+  ["a number", "1"],
+  ["a string", '"schema_version"'],
+  ["an array", "[]"],
+  ["an object without a version", "{}"],
+  ["a newer version", '{"schema_version":2}'],
+  ["the version as text", '{"schema_version":"1"}'],
+  ["two records in a row", '{"schema_version":1}{"schema_version":1}'],
+];
+
+for (const [what, text] of UNREADABLE) {
+  Deno.test(`${what} is no record`, () => {
+    assert.equal(parseRecord(text), null);
+  });
+}
+
+Deno.test("a record that was cut off anywhere is no record", () => {
+  const text = JSON.stringify(recordOf(STATES.held, DETAILS));
+  fc.assert(fc.property(fc.nat(text.length - 1), (length) => {
+    assert.equal(parseRecord(text.slice(0, length)), null);
+  }));
+});

@@ -1,0 +1,290 @@
+/** What holds for every sequence of events, on clocks that jump, stop and go back. */
+import assert from "node:assert/strict";
+
+import fc from "fast-check";
+
+import { type Instant, isReached, plus } from "../../lib/sys/clock.ts";
+import {
+  LOCK_FILE_GRACE_MS,
+  nextDeadline,
+  openWindow,
+  RELEASE_LIMIT_MS,
+  transition,
+  type Window,
+  type WindowAction,
+  type WindowEvent,
+} from "../../lib/window/window.ts";
+import { recordOf } from "../../lib/window/record.ts";
+import { DETAILS } from "./record_fixtures.ts";
+import { type EventName, EVENTS, LIMITS, OPENED } from "./fixtures.ts";
+
+/** The event that takes a window on; random events alone hardly ever reach the interesting ones. */
+const NEXT: Record<Window["phase"], EventName> = {
+  preparing: "Prepared",
+  locking: "LockAcquired",
+  securing: "Secured",
+  answering: "StarterAccepted",
+  held: "ThawRequested",
+  releasing: "ReleaseFinished equal",
+  settling: "ThawRequested",
+  closed: "TimePassed",
+};
+
+/** One step of a script. */
+interface ScriptStep {
+  /** `onward` is the event that takes the window on, whatever its phase. */
+  readonly event: EventName | "onward";
+  /** How far both clocks go before the event. */
+  readonly forwardMs: number;
+  /** How far the wall clock alone goes: set forward, set back, or the machine was suspended. */
+  readonly wallJumpMs: number;
+}
+
+/** One step as it went. */
+interface Step {
+  readonly before: Window;
+  readonly event: WindowEvent;
+  readonly now: Instant;
+  readonly after: Window;
+  readonly actions: readonly WindowAction[];
+}
+
+const eventName = fc.oneof(
+  { weight: 6, arbitrary: fc.constant("onward" as const) },
+  { weight: 1, arbitrary: fc.constant("TimePassed" as const) },
+  // rm and then our own hook: two ways into the same thaw.
+  { weight: 1, arbitrary: fc.constant("LockFileRemoved" as const) },
+  { weight: 3, arbitrary: fc.constantFrom(...Object.keys(EVENTS) as EventName[]) },
+);
+
+const forward = fc.oneof(
+  { weight: 6, arbitrary: fc.integer({ min: 0, max: 500 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 0, max: 60_000 }) },
+);
+
+const wallJump = fc.oneof(
+  { weight: 8, arbitrary: fc.constant(0) },
+  { weight: 1, arbitrary: fc.integer({ min: -7_200_000, max: 7_200_000 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 0, max: 90_000 }) }, // a suspend
+);
+
+const randomSteps = fc.array(
+  fc.record({ event: eventName, forwardMs: forward, wallJumpMs: wallJump }),
+  { maxLength: 25 },
+);
+
+/** Most of what can go wrong goes wrong in a held window: half of the scripts begin in one. */
+const heldSteps = randomSteps.map((steps): readonly ScriptStep[] => [
+  ...Array.from({ length: 4 }, () => ({ event: "onward", forwardMs: 10, wallJumpMs: 0 } as const)),
+  ...steps,
+]);
+
+const script: fc.Arbitrary<readonly ScriptStep[]> = fc.oneof(randomSteps, heldSteps);
+
+function run(steps: readonly ScriptStep[]): Step[] {
+  let window: Window = openWindow(LIMITS, OPENED);
+  let now = OPENED;
+  return steps.map(({ event: name, forwardMs, wallJumpMs }) => {
+    now = { monoMs: now.monoMs + forwardMs, wallMs: now.wallMs + forwardMs + wallJumpMs };
+    const before = window;
+    const event = EVENTS[name === "onward" ? NEXT[before.phase] : name];
+    const next = transition(before, event, now);
+    window = next.window;
+    return { before, event, now, after: window, actions: next.actions };
+  });
+}
+
+/** Goes on in a script's last window until it is closed, in time alone. */
+function waitUntilClosed(steps: readonly Step[]): Step[] {
+  let window: Window = steps.at(-1)?.after ?? openWindow(LIMITS, OPENED);
+  // The wall clock stands still for ever: the monotonic one has to be enough.
+  let now = steps.at(-1)?.now ?? OPENED;
+  const waited: Step[] = [];
+  for (let deadline = nextDeadline(window); deadline !== null; deadline = nextDeadline(window)) {
+    assert.ok(waited.length < 5, `Still ${window.phase} after ${waited.length} deadlines`);
+    now = { ...now, monoMs: Math.max(now.monoMs, deadline.monoMs) };
+    const next = transition(window, EVENTS.TimePassed, now);
+    waited.push({
+      before: window,
+      event: EVENTS.TimePassed,
+      now,
+      after: next.window,
+      actions: next.actions,
+    });
+    window = next.window;
+  }
+  return waited;
+}
+
+function check(property: (steps: readonly Step[]) => void, runs = 3_000): void {
+  fc.assert(fc.property(script, (steps) => property(run(steps))), { numRuns: runs });
+}
+
+Deno.test("every sequence of events, followed by time and reports of the release, ends closed", () => {
+  check((steps) => {
+    let window = steps.at(-1)?.after ?? openWindow(LIMITS, OPENED);
+    let now = steps.at(-1)?.now ?? OPENED;
+    for (let count = 0; count < 4; count++) {
+      now = plus(now, Math.max(LIMITS.freezeTimeoutMs, LIMITS.holdTimeoutMs));
+      window = transition(window, EVENTS.TimePassed, now).window;
+      window = transition(window, EVENTS["ReleaseFinished equal"], now).window;
+    }
+    assert.equal(window.phase, "closed");
+  });
+});
+
+Deno.test("time on the monotonic clock alone closes every window, even if no release ever reports", () => {
+  const longest = Math.max(LIMITS.freezeTimeoutMs, LIMITS.holdTimeoutMs) + RELEASE_LIMIT_MS +
+    LOCK_FILE_GRACE_MS;
+  check((steps) => {
+    const started = steps.at(-1)?.now ?? OPENED;
+    const end = waitUntilClosed(steps).at(-1);
+    if (end === undefined) return; // the script itself closed it
+    assert.equal(end.after.phase, "closed");
+    assert.ok(end.now.monoMs - started.monoMs <= longest);
+  });
+});
+
+Deno.test("what was locked is released once and then closed once, and nothing is done after that", () => {
+  check((steps) => {
+    const actions = [...steps, ...waitUntilClosed(steps)].flatMap((step) => step.actions);
+    const count = (wanted: WindowAction) => actions.filter((one) => one === wanted).length;
+    assert.equal(count("release"), 1, actions.join());
+    assert.equal(count("close"), 1, actions.join());
+    assert.equal(actions.at(-1), "close");
+    assert.equal(actions.at(-2), "release");
+    for (const once of ["lock", "secure", "answer", "confirm"] as const) {
+      assert.ok(count(once) <= 1);
+    }
+    const order = ["lock", "secure", "answer", "confirm", "release", "close"];
+    const places = actions.map((action) => order.indexOf(action));
+    assert.deepEqual(places, places.toSorted((a, b) => a - b));
+  });
+});
+
+Deno.test("application-consistent is reached only by a thaw in time, with equal coordinates, after no loss", () => {
+  let reached = 0;
+  let reachedThroughFile = 0;
+  check((script) => {
+    const steps = [...script, ...waitUntilClosed(script)];
+    const end = steps.at(-1)?.after;
+    assert.ok(end?.phase === "closed");
+    if (end.verdict !== "application-consistent") return;
+    reached += 1;
+
+    const locked = steps.find((step) => step.after.phase === "securing");
+    const promised = steps.find((step) => step.after.phase === "held");
+    const releaseAt = steps.findIndex((step) => step.actions.includes("release"));
+    const release = steps[releaseAt];
+    assert.ok(locked !== undefined && promised !== undefined && release !== undefined);
+    assert.equal(promised.event.type, "StarterAccepted");
+    assert.equal(release.before.phase, "held");
+
+    const deadline = plus(locked.now, LIMITS.holdTimeoutMs);
+    assert.ok(release.now.monoMs < deadline.monoMs, "released before the monotonic deadline");
+    assert.ok(release.now.wallMs < deadline.wallMs, "released before the deadline on the wall");
+
+    for (const { event } of steps.slice(0, releaseAt)) {
+      assert.ok(!["SessionLost", "SignalReceived", "AbortRequested"].includes(event.type));
+    }
+    const rest = steps.slice(releaseAt + 1);
+    const finished = rest.find((step) => step.event.type === "ReleaseFinished");
+    assert.ok(finished?.event.type === "ReleaseFinished");
+    assert.equal(finished.event.proof, "equal");
+
+    if (release.event.type === "ThawRequested") return;
+    assert.equal(release.event.type, "LockFileRemoved");
+    reachedThroughFile += 1;
+    const decided = rest.find((step) =>
+      step.event.type === "ThawRequested" || step.event.type === "AbortRequested"
+    );
+    assert.equal(decided?.event.type, "ThawRequested");
+    if (decided !== undefined && rest.indexOf(decided) > rest.indexOf(finished)) {
+      assert.ok(!isReached(plus(finished.now, LOCK_FILE_GRACE_MS), decided.now));
+      const between = rest.slice(rest.indexOf(finished), rest.indexOf(decided));
+      assert.ok(between.every((step) => step.event.type !== "SignalReceived"));
+    }
+  }, 6_000);
+  // A property about nothing proves nothing.
+  assert.ok(reached > 100, `only ${reached} runs reached it`);
+  assert.ok(reachedThroughFile > 0, "no run reached it through the lock file");
+});
+
+Deno.test("no jump of the wall clock and no suspend lengthens a hold", () => {
+  let shortened = 0;
+  fc.assert(
+    fc.property(script, (steps) => {
+      // The same events at the same moments, once with and once without the jumps.
+      const smooth = run(steps.map((step) => ({ ...step, wallJumpMs: 0 })));
+      const names = smooth.map(({ event }) => nameOf(event));
+      const jumpy = run(steps.map((step, index) => ({ ...step, event: names[index] ?? "onward" })));
+
+      const left = holdOf(smooth);
+      const leftJumpy = holdOf(jumpy);
+      if (leftJumpy === null) return; // the jump kept it from being held at all
+      assert.ok(left !== null, "a jump cannot make a hold");
+      assert.equal(leftJumpy.from, left.from);
+      assert.ok(leftJumpy.to <= left.to, `held until ${leftJumpy.to} instead of ${left.to}`);
+      if (leftJumpy.to < left.to) shortened += 1;
+    }),
+    { numRuns: 6_000 },
+  );
+  assert.ok(shortened > 0, "no run had a jump that mattered");
+});
+
+/** From when to when a window was held on the monotonic clock; time alone ends it at last. */
+function holdOf(script: readonly Step[]): { from: number; to: number } | null {
+  const steps = [...script, ...waitUntilClosed(script)];
+  const from = steps.find((step) => step.after.phase === "held");
+  const to = steps.find((step) => step.before.phase === "held" && step.after.phase !== "held");
+  return from === undefined || to === undefined
+    ? null
+    : { from: from.now.monoMs, to: to.now.monoMs };
+}
+
+function nameOf(event: WindowEvent): EventName {
+  const found = (Object.keys(EVENTS) as EventName[]).find((name) => EVENTS[name] === event);
+  assert.ok(found !== undefined);
+  return found;
+}
+
+Deno.test("a hold never lasts longer than hold_timeout on either clock, when time is looked at", () => {
+  check((script) => {
+    for (const { now, after } of [...script, ...waitUntilClosed(script)]) {
+      if (after.phase !== "held") continue;
+      assert.ok(!isReached(plus(after.lockedAt, LIMITS.holdTimeoutMs), now));
+    }
+  });
+});
+
+Deno.test("before pre-freeze has accepted, nothing is held, was held, or is application-consistent", () => {
+  check((script) => {
+    let isAccepted = false;
+    for (const { before, event, after } of [...script, ...waitUntilClosed(script)]) {
+      isAccepted ||= before.phase === "answering" && event.type === "StarterAccepted" &&
+        after.phase === "held";
+      const record = recordOf(after, DETAILS);
+      assert.equal(record.was_held, isAccepted);
+      if (!isAccepted) assert.notEqual(record.verdict, "application-consistent");
+    }
+  });
+});
+
+Deno.test("only a closed window has no deadline, and it has a verdict for ever", () => {
+  check((script) => {
+    for (const { before, after } of [...script, ...waitUntilClosed(script)]) {
+      assert.equal(nextDeadline(after) === null, after.phase === "closed");
+      if (before.phase === "closed") assert.equal(after, before);
+    }
+  });
+});
+
+Deno.test("no event closes a window in which a lock may be held: a release comes first", () => {
+  const mayBeLocked = ["locking", "securing", "answering", "held"];
+  check((script) => {
+    for (const { before, after } of [...script, ...waitUntilClosed(script)]) {
+      if (!mayBeLocked.includes(before.phase)) continue;
+      assert.ok([...mayBeLocked, "releasing"].includes(after.phase), after.phase);
+    }
+  });
+});
