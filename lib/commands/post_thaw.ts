@@ -40,6 +40,7 @@ export type Closing =
 
 /** The hook. `isAborted`: the caller gave up its snapshot. */
 export async function postThaw(isAborted: boolean): Promise<ExitCode> {
+  Deno.permissions.revokeSync({ name: "run" }); // starts no program
   const closing = await closeFreezeWindow(isAborted);
   switch (closing.kind) {
     case "nothing":

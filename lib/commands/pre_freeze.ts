@@ -78,6 +78,7 @@ async function startLocker(caller: string | null): Promise<Opening> {
   child.unref();
   const stdin = child.stdin.getWriter();
   const tell = (word: string) => stdin.write(new TextEncoder().encode(`${word}\n`));
+  const isTold = (word: string) => tell(word).then(() => true, () => false);
   const messages = messagesOf(child.stdout);
 
   let isCancelled = false;
@@ -85,7 +86,7 @@ async function startLocker(caller: string | null): Promise<Opening> {
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
       Deno.addSignalListener(signal, () => {
         isCancelled = true;
-        tell(CANCELLED).catch(() => {});
+        isTold(CANCELLED);
         // The locker now releases and says so; this is only the limit of it.
         setTimeout(() => resolve(null), CANCEL_LIMIT_MS);
       });
@@ -94,6 +95,7 @@ async function startLocker(caller: string | null): Promise<Opening> {
 
   let limitMs = START_LIMIT_MS;
   let mayProceed = false;
+  let record: WindowRecord | null = null;
   let told = 0;
   const warn = async (warnings: readonly string[]) => {
     for (const warning of warnings.slice(told)) await complain(`Warning: ${warning}`);
@@ -108,10 +110,14 @@ async function startLocker(caller: string | null): Promise<Opening> {
         await warn(message.warnings);
         break;
       case "frozen":
-        if (isCancelled) break; // the refusal is on its way
-        await tell(ACCEPTED);
-        await warn(message.record.warnings);
-        return { kind: "frozen", record: message.record };
+        record = message.record;
+        // Where nobody takes the word, the locker has let go meanwhile; its last word is why.
+        if (!isCancelled) await isTold(ACCEPTED);
+        break;
+      case "held":
+        if (record === null) break;
+        await warn(record.warnings);
+        return { kind: "frozen", record };
       case "refused":
         await atMost(child.status, END_LIMIT_MS, null);
         return {

@@ -13,6 +13,7 @@ const STATUS_LIMIT_MS = 2_000;
 
 /** Prints the window now and the last one. */
 export async function status(asJson: boolean): Promise<ExitCode> {
+  Deno.permissions.revokeSync({ name: "run" }); // starts no program
   const now = systemClock.now();
   const answer = await askLocker("status", STATUS_LIMIT_MS);
   const left = parseRecord(readIfThere(WINDOW_FILE));

@@ -121,6 +121,8 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
       case "secure":
       case "answer":
         return dispatch({ type: "SecuringFailed", refusal: why });
+      case "confirm":
+        return dispatch({ type: "StarterLost" });
       case "release":
         return dispatch({ type: "ReleaseFinished", proof: "cut" });
       case "close":
@@ -167,6 +169,11 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
 
     answer() {
       if (!starter.send({ event: "frozen", record: record() })) dispatch({ type: "StarterLost" });
+      return Promise.resolve();
+    },
+
+    confirm() {
+      if (!starter.send({ event: "held" })) dispatch({ type: "StarterLost" });
       return Promise.resolve();
     },
 
@@ -287,9 +294,10 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
   for (const signal of SIGNALS) {
     Deno.addSignalListener(signal, () => dispatch({ type: "SignalReceived", signal }));
   }
-  starter.accepted.then((isAccepted) =>
-    dispatch({ type: isAccepted ? "StarterAccepted" : "StarterLost" })
-  );
+  starter.accepted.then((isAccepted) => {
+    dispatch({ type: isAccepted ? "StarterAccepted" : "StarterLost" });
+    Deno.permissions.revokeSync({ name: "run" }); // no `sync` from here on
+  });
   mark(window.phase);
   prepare().catch(defect).then((refusal) =>
     dispatch(refusal === null ? { type: "Prepared" } : { type: "PreparationFailed", refusal })

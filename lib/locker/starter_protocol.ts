@@ -17,10 +17,12 @@ export type LockerMessage =
   }
   /** Every instance is locked and everything is on disk. Wants `accepted`. */
   | { readonly event: "frozen"; readonly record: WindowRecord }
+  /** The acceptance came in time: the lock is promised from now on. pre-freeze exits 0. */
+  | { readonly event: "held" }
   /** Nothing is locked; nothing of the locker is left but its exit. */
   | { readonly event: "refused"; readonly refusal: Refusal };
 
-/** pre-freeze is about to exit 0. */
+/** pre-freeze is there and will exit 0 once it hears `held`. */
 export const ACCEPTED = "accepted";
 /** pre-freeze was told to stop (a signal). */
 export const CANCELLED = "cancelled";

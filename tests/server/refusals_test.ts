@@ -239,6 +239,8 @@ testOnEachServer(
       "/root/.my.cnf",
       "[locktables]\nmethod=ftwrl\nfreeze_timeout=5s\nlock_wait_timeout=1s\nlong_query_guard=500ms\n",
     );
+    // The servers count a statement's age in whole seconds.
+    await sleep(1_200);
     const freezing = guest.locktables("pre-freeze");
     const write = await guest.write();
     await write.finished(3_000);
