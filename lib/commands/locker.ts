@@ -1,7 +1,7 @@
 /** locker: the background process of one window. Started by pre-freeze, never by people. */
 import { openStarterLink } from "../locker/starter_link.ts";
 import { writeWindowFile } from "../locker/run_directory.ts";
-import { runLocker } from "../locker/locker.ts";
+import { defect, runLocker } from "../locker/locker.ts";
 import { readOptionFile } from "../options/option_file.ts";
 import { type Caller, type Settings, settingsFrom } from "../options/settings.ts";
 import { complainOf } from "../report/print.ts";
@@ -44,6 +44,7 @@ export async function locker(caller: string | null): Promise<ExitCode> {
     await runLocker({ ...read, caller, starter });
   } catch (error) {
     noteDefect(error);
+    starter.send({ event: "refused", refusal: defect(error) });
     throw error;
   }
   return EXIT.ok;
@@ -63,13 +64,5 @@ export function readSettings(
 ): { settings: Settings; warnings: string[] } | Refusal {
   const file = readOptionFile(optionFileReader, OPTION_FILE);
   if (isRefusal(file)) return file;
-  const read = settingsFrom(file, caller as Caller | null);
-  if (isRefusal(read)) return read;
-  const wanted = read.settings.killLongQueries;
-  return wanted === "off" ? read : refusal(
-    EXIT.badSetup,
-    "bad-setting",
-    `${OPTION_FILE}: kill_long_queries is ${wanted}, and this version kills no statement: wanted off`,
-    "Remove kill_long_queries from [locktables]",
-  );
+  return settingsFrom(file, caller as Caller | null);
 }

@@ -119,6 +119,8 @@ async function closeWithoutLocker(): Promise<Closing> {
   }
   const record = last.outcome === null ? recordOfDeadLocker(last, systemClock.now()) : last;
   if (last.outcome === null) {
+    // Its socket is closed, which ends a lock that is held; on MySQL not one that still waits.
+    if (!last.was_held) await cutSessions(last);
     // Only on this path: a locker that could, has written its record itself.
     const { closeRecord } = await import("../sys/record_file.ts");
     const unwritten = await closeRecord(
@@ -133,27 +135,13 @@ async function closeWithoutLocker(): Promise<Closing> {
   return { kind: "closed", record };
 }
 
-/**
- * A locker that is stopped or starved still has its sessions, and they the lock: they are ended
- * on the server. Without that, its `wait_timeout` ends them.
- */
 async function cutSilentLocker(): Promise<string> {
   const window = parseRecord(readIfThere(WINDOW_FILE));
   if (window === null) return "It had not locked yet. See: ps -ef | grep locker";
-  const { readSettings } = await import("./locker.ts");
-  const { killLockSession } = await import("../mysql/instance.ts");
-  const read = readSettings(window.caller);
-  const results = await Promise.all(window.instances.map(async (instance) => {
-    const settings = isRefusal(read)
-      ? undefined
-      : read.settings.instances.find((one) => one.name === instance.name);
-    const why = settings === undefined ? "the option file has changed" : await killLockSession(
-      { ...settings.connection, socket: instance.socket },
-      instance.connection_id,
-    );
-    return why === null
-      ? `Its session on ${instance.name} has been killed, writers go on`
-      : `Its session on ${instance.name} could not be killed (${why}); the server drops it within 10 s`;
-  }));
-  return `${results.join("; ")}. End it: kill -9 ${window.locker_pid}`;
+  return `${await cutSessions(window)}. End it: kill -9 ${window.locker_pid}`;
+}
+
+/** Imported only here: the usual thaw has a locker that does this itself. */
+async function cutSessions(window: WindowRecord): Promise<string> {
+  return await (await import("./cut_sessions.ts")).cutSessions(window);
 }

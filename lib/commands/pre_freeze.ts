@@ -9,8 +9,10 @@ import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts"
 import { frozenLine } from "../report/window_text.ts";
 import { complain, complainOf, sayBriefly } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
-import type { WindowRecord } from "../window/record.ts";
+import { parseRecord, type WindowRecord } from "../window/record.ts";
 import { atMost } from "../sys/at_most.ts";
+import { readIfThere } from "../sys/files.ts";
+import { WINDOW_FILE } from "../sys/paths.ts";
 
 /** Longest wait for a locker to say that it runs and has read its options, in milliseconds. */
 const START_LIMIT_MS = 5_000;
@@ -141,6 +143,12 @@ async function endLocker(child: Deno.ChildProcess): Promise<Refusal> {
     wasAlive = false; // ended already
   }
   const status = await atMost(child.status, END_LIMIT_MS, null);
+  const window = parseRecord(readIfThere(WINDOW_FILE));
+  if (window !== null) {
+    // On MySQL a lock statement that waits outlives its client.
+    const { cutSessions } = await import("./cut_sessions.ts");
+    await cutSessions(window);
+  }
   clearRunDirectory();
   return refusal(
     wasAlive ? EXIT.lockNotObtained : EXIT.defect,

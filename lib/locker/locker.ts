@@ -5,7 +5,9 @@
  */
 import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import type { Settings } from "../options/settings.ts";
-import type { Instance, ReleaseEnd } from "../mysql/instance.ts";
+import type { Instance, InstanceFacts, ReleaseEnd } from "../mysql/instance.ts";
+import { LOCK_WAIT_TIMEOUT } from "../mysql/errors.ts";
+import { type Blocker, describeBlocker } from "../mysql/guard.ts";
 import type { Coordinates } from "../mysql/coordinates.ts";
 import { atMost } from "../sys/at_most.ts";
 import { elapsedMs, remainingMs, systemClock } from "../sys/clock.ts";
@@ -40,6 +42,9 @@ const TICK_MS = 100;
 
 /** How often the guard looks again for blockers, in milliseconds. */
 const GUARD_PAUSE_MS = 200;
+
+/** Pause between two attempts, in `lock_wait_timeout`s: writers have most of the time. */
+const ATTEMPT_PAUSE_FACTOR = 2;
 
 /**
  * The part of `freeze_timeout` that writing out *all* filesystems may take. It only makes the
@@ -86,6 +91,9 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
   let detail: string | null = null;
   const over = Promise.withResolvers<void>();
 
+  const warn = (warning: string) => {
+    if (!warnings.includes(warning)) warnings.push(warning);
+  };
   const mark = (event: string) => {
     timeline.push({ at_ms: elapsedMs(openedAt, clock.now()), event });
   };
@@ -101,8 +109,10 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
       warnings,
     });
   const dispatch = (event: WindowEvent) => {
-    if (event.type === "SessionLost" && detail === null) detail = event.why;
-    if (event.type === "SignalReceived" && detail === null) detail = `got ${event.signal}`;
+    if (event.type === "SessionLost" || event.type === "ConnectionsNearLimit") {
+      detail ??= event.why;
+    }
+    if (event.type === "SignalReceived") detail ??= `got ${event.signal}`;
     const before = window.phase;
     const next = transition(window, event, clock.now());
     window = next.window;
@@ -116,6 +126,8 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
   const dispatchDefect = (action: WindowAction, error: unknown) => {
     const why = defect(error);
     switch (action) {
+      case "prepare":
+        return dispatch({ type: "PreparationFailed", refusal: why });
       case "lock":
         return dispatch({ type: "LockRefused", refusal: why });
       case "secure":
@@ -133,10 +145,30 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
   };
 
   const ACTIONS: Record<WindowAction, () => Promise<void>> = {
+    async prepare() {
+      // Those who waited behind the attempt get their turn before the next one.
+      await new Promise((resolve) =>
+        setTimeout(resolve, ATTEMPT_PAUSE_FACTOR * settings.lockWaitTimeoutMs)
+      );
+      if (window.phase === "preparing") await report(openInstances);
+    },
+
     async lock() {
+      // Whoever finds us dead in the wait knows from it which sessions to end.
+      writeWindowFile(record());
       const results = await Promise.all(instances.map(({ instance }) => instance.lock()));
-      const refusal = results.find((result) => result !== null);
-      dispatch(refusal ? { type: "LockRefused", refusal } : { type: "LockAcquired" });
+      const refusals = results.filter((result) => result !== null);
+      const [refusal] = refusals;
+      if (refusal === undefined) return dispatch({ type: "LockAcquired" });
+      const mayTryAgain = refusals.every(({ reason }) => reason === LOCK_WAIT_TIMEOUT);
+      if (!mayTryAgain || window.phase !== "locking") {
+        return dispatch({ type: "LockRefused", refusal });
+      }
+      mark("not granted");
+      // They stay in the list until they are released: a thaw at this moment waits for that too.
+      await Promise.all(instances.map(({ instance }) => instance.release(null)));
+      if (window.phase === "locking") instances.length = 0;
+      dispatch({ type: "LockNotGranted", refusal });
     },
 
     async secure() {
@@ -148,7 +180,7 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
           return read;
         }),
       );
-      const flushing = flush();
+      const flushing = flushLocked();
       const unread = (await reading).find(isRefusal);
       if (unread !== undefined) return dispatch({ type: "SecuringFailed", refusal: unread });
       mark("coordinates read");
@@ -159,7 +191,7 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
       reserved = null;
       const [unwritten, unflushed] = await Promise.all([writing, flushing]);
       mark("on disk");
-      const refusal = unwritten ?? (unflushed === null ? null : cannotFlush(unflushed));
+      const refusal = unwritten ?? unflushed;
       if (refusal !== null) return dispatch({ type: "SecuringFailed", refusal });
       if (window.phase !== "securing") return;
       writeWindowFile(record({ ...window, phase: "held" }));
@@ -213,72 +245,105 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
     },
   };
 
-  const flush = async () => {
+  /** Puts the servers' files on disk. */
+  const flush = async (): Promise<Refusal | null> => {
     const directories = instances.flatMap(({ instance }) => instance.facts.dataDirectories);
-    return await flushFilesystemsOf(directories).done;
+    const failed = await flushFilesystemsOf(directories).done;
+    return failed === null ? null : cannotFlush(failed);
   };
 
-  const prepare = async (): Promise<Refusal | null> => {
-    // First of all, because it works by itself while the driver is being loaded.
-    const flushingAll = flushEverything().done;
-    const reserving = reserveRecord(RECORD_FILE);
+  /** The same, with what is still in the servers' memory. */
+  const flushLocked = async (): Promise<Refusal | null> => {
+    if (instances.some(({ instance }) => instance.facts.logWriteIntervalS !== null)) {
+      const unwritten = await Promise.all(instances.map(({ instance }) => instance.writeLog()));
+      const refusal = unwritten.find((one) => one !== null);
+      if (refusal !== undefined) return refusal;
+    }
+    return await flush();
+  };
+
+  /** What is done once: writing everything out, and a place for the record. */
+  const prepareDisk = async (): Promise<Refusal | null> => {
+    const flushing = flushEverything().done;
+    const place = await reserveRecord(RECORD_FILE);
+    if (isRefusal(place)) return place;
+    reserved = place;
+    const limitMs = settings.freezeTimeoutMs * FLUSH_EVERYTHING_SHARE;
+    const unflushed = await atMost(flushing, limitMs, `not done after ${limitMs} ms`);
+    if (unflushed !== null) warnings.push(`Writing out all filesystems: ${unflushed}`);
+    return null;
+  };
+
+  /** What is done for each attempt: sessions, and waiting for blockers while nothing is locked. */
+  const openInstances = async (): Promise<Refusal | null> => {
+    // Here and not above: `sync` is at work while the driver is being parsed.
     const { openInstance } = await import("../mysql/instance.ts");
     const opened = await Promise.all(
       settings.instances.map(({ name, connection }) =>
         openInstance({
+          ...settings,
+          ...connection,
           name,
           socket: instanceSocket(connection.socket),
-          user: connection.user,
-          password: connection.password,
-          method: settings.method,
           // It may be set longer than freeze_timeout; then that one counts.
           lockWaitTimeoutMs: Math.min(settings.lockWaitTimeoutMs, settings.freezeTimeoutMs),
-          longQueryGuardMs: settings.longQueryGuardMs,
           onLost: (why) => dispatch({ type: "SessionLost", why: `${name}: ${why}` }),
-          onControlLost: (why) => warnings.push(`${name}: the control session was lost: ${why}`),
+          onControlLost: (why) => warn(`${name}: the control session was lost: ${why}`),
+          onCrowded: (why) => dispatch({ type: "ConnectionsNearLimit", why }),
         })
       ),
     );
     for (const instance of opened) {
-      if (!isRefusal(instance)) instances.push({ instance, coordinates: null, end: null });
+      if (isRefusal(instance)) continue;
+      instances.push({ instance, coordinates: null, end: null });
+      instance.warnings.forEach(warn);
     }
     mark("connected");
-    const place = await reserving;
-    if (!isRefusal(place)) reserved = place;
-    const refused = opened.find(isRefusal) ?? (isRefusal(place) ? place : null);
-    if (refused !== null) return refused;
+    return opened.find(isRefusal) ?? sameServer(instances.map(({ instance }) => instance.facts));
+  };
 
-    const limitMs = settings.freezeTimeoutMs * FLUSH_EVERYTHING_SHARE;
-    const unflushed = await atMost(flushingAll, limitMs, `not done after ${limitMs} ms`);
-    if (unflushed !== null) warnings.push(`Writing out all filesystems: ${unflushed}`);
+  /** Everything before the first attempt. */
+  const prepareAll = async (): Promise<Refusal | null> => {
+    // `sync` works by itself while the driver is being loaded.
+    const disk = prepareDisk();
+    const refusals = await Promise.all([openInstances(), disk]);
+    const refusal = refusals.find((refusal) => refusal !== null);
+    if (refusal !== undefined) return refusal;
     const unwritten = await flush();
-    if (unwritten !== null) return cannotFlush(unwritten);
+    if (unwritten !== null) return unwritten;
     mark("written out");
-    return await waitForBlockers();
+    return null;
   };
 
   const waitForBlockers = async (): Promise<Refusal | null> => {
-    const { describeBlocker } = await import("../mysql/guard.ts");
     while (window.phase === "preparing") {
-      const blockers = (await Promise.all(
-        instances.map(({ instance }) => instance.findBlockers()),
-      )).flat();
-      if (blockers.length === 0) return null;
+      const looks = await Promise.all(instances.map(({ instance }) => instance.look()));
+      for (const blocker of looks.flatMap(({ killed }) => killed)) {
+        warn(
+          `kill_long_queries=${settings.killLongQueries}: killed the statement of ${
+            describeBlocker(blocker)
+          }`,
+        );
+      }
+      const blockers = looks.flatMap(({ blockers }) => blockers);
+      const crowded = looks.find(({ crowded }) => crowded !== null)?.crowded ?? null;
+      if (blockers.length === 0 && crowded === null) return null;
       const deadline = nextDeadline(window);
       const leftMs = deadline === null ? 0 : remainingMs(deadline, clock.now());
       if (leftMs <= settings.lockWaitTimeoutMs + GUARD_PAUSE_MS) {
-        return refusal(
-          EXIT.lockNotObtained,
-          "blocked",
-          `Nothing was locked, because statements older than long_query_guard (${settings.longQueryGuardMs} ms) would hold up every writer behind the lock: ${
-            blockers.map(describeBlocker).join("; ")
-          }`,
-          `Let them end, or end them: KILL QUERY ${blockers[0]?.id}`,
-        );
+        return crowded === null
+          ? blockedBy(blockers, settings.longQueryGuardMs)
+          : crowdedOut(crowded);
       }
       await new Promise((resolve) => setTimeout(resolve, GUARD_PAUSE_MS));
     }
     return null;
+  };
+
+  /** Tells how a preparation ended. */
+  const report = async (prepare: () => Promise<Refusal | null>) => {
+    const refusal = await prepare().catch(defect) ?? await waitForBlockers().catch(defect);
+    dispatch(refusal === null ? { type: "Prepared" } : { type: "PreparationFailed", refusal });
   };
 
   const control = openControlServer({
@@ -299,9 +364,7 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
     Deno.permissions.revokeSync({ name: "run" }); // no `sync` from here on
   });
   mark(window.phase);
-  prepare().catch(defect).then((refusal) =>
-    dispatch(refusal === null ? { type: "Prepared" } : { type: "PreparationFailed", refusal })
-  );
+  report(prepareAll);
   await over.promise;
 }
 
@@ -311,7 +374,7 @@ function instanceRecord(
     coordinates: Coordinates | null;
     end: ReleaseEnd | null;
   },
-): InstanceRecord {
+): Omit<InstanceRecord, "verdict"> {
   const { facts } = instance;
   return {
     name: facts.name,
@@ -324,12 +387,52 @@ function instanceRecord(
     server_id: facts.server_id,
     server_uuid: facts.server_uuid,
     read_only: facts.read_only,
-    method: facts.choice.method.name,
-    method_reason: facts.choice.why,
+    method: instance.choice().method.name,
+    method_reason: instance.choice().why,
     data_directories: facts.dataDirectories,
     coordinates,
     coordinates_at_release: end?.coordinates ?? null,
+    release_proof: end?.proof ?? null,
   };
+}
+
+/** Two names for one server would lock it twice and prove nothing more. */
+function sameServer(all: readonly InstanceFacts[]): Refusal | null {
+  const identity = ({ hostname, datadir, server_uuid }: InstanceFacts) =>
+    server_uuid ?? `${hostname}:${datadir}`;
+  for (const [at, facts] of all.entries()) {
+    const twin = all.slice(0, at).find((other) => identity(other) === identity(facts));
+    if (twin === undefined) continue;
+    return refusal(
+      EXIT.badSetup,
+      "same-server",
+      `The instances ${twin.name} and ${facts.name} are one server: ${twin.socket} and ${facts.socket} have the data directory ${facts.datadir}`,
+      "Give each instance its own socket= in /root/.my.cnf",
+    );
+  }
+  return null;
+}
+
+function blockedBy(blockers: readonly Blocker[], guardMs: number): Refusal {
+  return refusal(
+    EXIT.lockNotObtained,
+    "blocked",
+    `Nothing was locked, because statements older than long_query_guard (${guardMs} ms) would hold up every writer behind the lock: ${
+      blockers.map(describeBlocker).join("; ")
+    }`,
+    `Let them end, or end them: KILL ${blockers[0]?.kind === "idle" ? "" : "QUERY "}${
+      blockers[0]?.id
+    }`,
+  );
+}
+
+function crowdedOut(why: string): Refusal {
+  return refusal(
+    EXIT.lockNotObtained,
+    "connections-near-limit",
+    `Nothing was locked, because the clients that wait would fill the server: ${why}`,
+    "Raise max_connections, or connection_mark in [locktables]",
+  );
 }
 
 /** The proof of a window is that of its weakest instance. */
@@ -357,7 +460,7 @@ function stillFrozen(): Refusal {
 }
 
 /** A defect on the way: told like a refusal, because the lock must still be let go. */
-function defect(error: unknown): Refusal {
+export function defect(error: unknown): Refusal {
   return refusal(
     EXIT.defect,
     "defect",

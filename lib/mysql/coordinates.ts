@@ -38,6 +38,20 @@ export function isSamePosition(
   return a.file === b.file && a.position === b.position;
 }
 
+/**
+ * Whether two readings show the same transactions, wherever the binlog ends. Only GTIDs can show
+ * it: MariaDB gives one to every transaction in its binlog, MySQL only with gtid_mode=ON.
+ */
+export function isSameHistory(a: Coordinates, b: Coordinates): boolean {
+  const names = "gtid_binlog_pos" in a.gtid
+    // A replica without log_slave_updates commits into the second alone.
+    ? ["gtid_binlog_pos", "gtid_slave_pos"]
+    : a.gtid["gtid_mode"] === "ON" && b.gtid["gtid_mode"] === "ON"
+    ? ["gtid_executed"]
+    : [];
+  return names.length > 0 && names.every((name) => a.gtid[name] === b.gtid[name]);
+}
+
 /** `binlog.000002:1234`, or that there is none. */
 export function describePosition(at: Pick<Coordinates, "file" | "position">): string {
   return at.file === null ? "no binlog" : `${at.file}:${at.position}`;

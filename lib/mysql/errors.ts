@@ -1,6 +1,10 @@
 /** What a server's or a socket's error means to the operator: an exit code and one line. */
 import { EXIT, type ExitCode, type Refusal, refusal } from "../report/refusal.ts";
-import { type Capabilities, capabilitiesOf, type ServerVersion } from "./flavor.ts";
+import { type Flavor, parseVersion, type ServerVersion } from "./flavor.ts";
+import { accountLiteral, grantStatement } from "./privileges.ts";
+
+/** The reason of a refusal after which another attempt may succeed. */
+export const LOCK_WAIT_TIMEOUT = "lock-wait-timeout";
 
 /** What was being done, for the line that the operator reads. */
 export interface ErrorSubject {
@@ -10,6 +14,8 @@ export interface ErrorSubject {
   readonly user: string;
   /** The server, once it is known. */
   readonly server: ServerVersion | null;
+  /** The account as SQL writes it, once the server has said it; until then 'user'@'localhost'. */
+  readonly account?: string;
 }
 
 /** The parts of a mysql2 or socket error that carry meaning. */
@@ -21,25 +27,28 @@ export interface DriverError {
   readonly errno: number | undefined;
   readonly code: string | undefined;
   readonly message: string;
+  /** What the server called itself in its greeting, for a login that failed. */
+  readonly serverVersion: string | undefined;
 }
 
 /** Takes a thrown value apart. */
 export function driverError(thrown: unknown): DriverError {
-  const error = thrown as { errno?: unknown; code?: unknown; message?: unknown };
+  const error = thrown as Readonly<Record<"errno" | "code" | "message" | "serverVersion", unknown>>;
   return {
     errno: typeof error?.errno === "number" && error.errno > 0 ? error.errno : undefined,
     code: typeof error?.code === "string" ? error.code : undefined,
     message: String(error?.message ?? thrown).replaceAll(/\s*\n\s*/g, " "),
+    serverVersion: typeof error?.serverVersion === "string" ? error.serverVersion : undefined,
   };
 }
 
 interface Meaning {
   readonly code: ExitCode;
   readonly reason: string;
-  readonly hint: (subject: ErrorSubject) => string;
+  /** What it is in words, where the error's own text only repeats the socket. */
+  readonly text?: string;
+  readonly hint: (subject: ErrorSubject, error: DriverError) => string;
 }
-
-const DENIED_WITH_PASSWORD = "Check user and password in [client] or [locktables] of /root/.my.cnf";
 
 /** Server errors by number. Source: MySQL and MariaDB server error references. */
 const BY_ERRNO: Readonly<Record<number, Meaning>> = {
@@ -49,23 +58,19 @@ const BY_ERRNO: Readonly<Record<number, Meaning>> = {
     hint: () =>
       "Raise max_connections, or give the account CONNECTION_ADMIN (SUPER) to use the reserved one",
   },
-  1044: { code: EXIT.denied, reason: "access-denied", hint: () => DENIED_WITH_PASSWORD },
-  1045: { code: EXIT.denied, reason: "access-denied", hint: () => DENIED_WITH_PASSWORD },
-  1130: { code: EXIT.denied, reason: "access-denied", hint: () => DENIED_WITH_PASSWORD },
+  1044: { code: EXIT.denied, reason: "access-denied", hint: credentialsHint },
+  1045: { code: EXIT.denied, reason: "access-denied", hint: credentialsHint },
+  1130: { code: EXIT.denied, reason: "access-denied", hint: credentialsHint },
   1142: { code: EXIT.denied, reason: "privilege-missing", hint: grantHint },
-  1184: {
-    code: EXIT.denied,
-    reason: "init-connect-failed",
-    hint: () =>
-      "Correct the server's init_connect, or give the account CONNECTION_ADMIN (SUPER): it is then not run",
-  },
-  1226: {
-    code: EXIT.unreachable,
-    reason: "too-many-connections",
-    hint: (subject) => `Give ${subject.user} at least MAX_USER_CONNECTIONS 2`,
-  },
+  1184: { code: EXIT.denied, reason: "init-connect-failed", hint: initConnectHint },
+  1203: { code: EXIT.unreachable, reason: "too-many-connections", hint: connectionsHint },
+  1226: { code: EXIT.unreachable, reason: "too-many-connections", hint: connectionsHint },
   1227: { code: EXIT.denied, reason: "privilege-missing", hint: grantHint },
-  1524: { code: EXIT.denied, reason: "auth-plugin", hint: () => DENIED_WITH_PASSWORD },
+  1524: {
+    code: EXIT.denied,
+    reason: "auth-plugin",
+    hint: (subject, error) => `Load the plugin again, or: ${otherLoginHint(subject, error)}`,
+  },
   1698: {
     code: EXIT.denied,
     reason: "access-denied",
@@ -78,21 +83,35 @@ const BY_ERRNO: Readonly<Record<number, Meaning>> = {
   4151: { code: EXIT.denied, reason: "account-locked", hint: unlockHint },
 };
 
-/** Socket errors by code. */
+/** Errors of the socket and of the driver by code. */
 const BY_CODE: Readonly<Record<string, Meaning>> = {
-  ENOENT: { code: EXIT.unreachable, reason: "no-socket", hint: startHint },
-  ECONNREFUSED: { code: EXIT.unreachable, reason: "server-down", hint: startHint },
+  ENOENT: {
+    code: EXIT.unreachable,
+    reason: "no-socket",
+    text: "there is no such socket",
+    hint: startHint,
+  },
+  ECONNREFUSED: {
+    code: EXIT.unreachable,
+    reason: "server-down",
+    text: "nobody listens on the socket",
+    hint: startHint,
+  },
   EACCES: {
     code: EXIT.unreachable,
     reason: "socket-denied",
+    text: "the socket may not be used",
     hint: () => "Run locktables as root",
   },
-  AUTH_SWITCH_PLUGIN_ERROR: {
-    code: EXIT.denied,
-    reason: "auth-plugin",
-    hint: (subject) =>
-      `Give ${subject.user} a login by unix_socket/auth_socket, mysql_native_password or caching_sha2_password`,
+  // Deno's word for a path outside the permissions that are compiled in (`runtime.md` 1).
+  UNKNOWN: {
+    code: EXIT.badSetup,
+    reason: "socket-elsewhere",
+    text: "locktables may not use sockets there",
+    hint: linkHint,
   },
+  UNKNOWN_LOGIN: { code: EXIT.denied, reason: "auth-plugin", hint: otherLoginHint },
+  AUTH_SWITCH_PLUGIN_ERROR: { code: EXIT.denied, reason: "auth-plugin", hint: otherLoginHint },
 };
 
 const LOST: Meaning = {
@@ -109,46 +128,105 @@ export function refusalFor(thrown: unknown, doing: string, subject: ErrorSubject
   const error = driverError(thrown);
   const meaning = (error.errno !== undefined ? BY_ERRNO[error.errno] : undefined) ??
     (error.code !== undefined ? BY_CODE[error.code] : undefined) ?? LOST;
-  const number = error.errno === undefined ? "" : `error ${error.errno}: `;
   return refusal(
     meaning.code,
     meaning.reason,
-    `${doing} at ${subject.socket}: ${number}${error.message}`,
-    meaning.hint(subject),
+    `${doing} at ${subject.socket}: ${textOf(error, meaning, subject.socket)}`,
+    meaning.hint(subject, error),
   );
 }
 
-/** The statement that gives an account every privilege a window needs (`locking.md` 6). */
-export function grantStatement(user: string, can: Capabilities): string {
-  const privileges = [can.lockPrivilege, can.binlogStatusPrivilege, "PROCESS"].join(", ");
-  return `GRANT ${privileges} ON *.* TO ${account(user)}`;
+/** What went wrong, without the socket, which the line names already, and without a full stop. */
+function textOf(error: DriverError, meaning: Meaning, socket: string): string {
+  if (error.errno === undefined && meaning.text !== undefined) {
+    return `${meaning.text} (${error.code})`;
+  }
+  const number = error.errno === undefined ? "" : `error ${error.errno}: `;
+  return number + error.message.replace(` ${socket}`, "").replace(/\.$/, "");
 }
 
-/** An account as SQL writes it; a quote or a backslash in the name is doubled. */
-function account(user: string): string {
-  return `'${user.replaceAll(/['\\]/g, "$&$&")}'@'localhost'`;
+function account(subject: ErrorSubject): string {
+  return subject.account ?? accountLiteral(subject.user);
+}
+
+function asAdministrator(statement: string): string {
+  return `As an administrator of the server run: ${statement}`;
+}
+
+function credentialsHint(): string {
+  return "Check user and password in [client] or [locktables] of /root/.my.cnf; an account that must use TLS (REQUIRE SSL) cannot log in over the socket";
 }
 
 function grantHint(subject: ErrorSubject): string {
   return subject.server === null
     ? "Give the account the privileges that README names"
-    : `As an administrator of the server run: ${
-      grantStatement(subject.user, capabilitiesOf(subject.server))
-    }`;
+    : asAdministrator(grantStatement(account(subject), subject.server));
+}
+
+/**
+ * A login that works everywhere in the family, and what else does. MariaDB's IDENTIFIED BY would
+ * do as well; MySQL's keeps the account's plugin (seen on 9.7.4).
+ */
+const OTHER_LOGIN: Readonly<Record<Flavor, readonly [identified: string, also: string]>> = {
+  mysql: ["IDENTIFIED WITH caching_sha2_password BY '…'", "auth_socket works"],
+  percona: ["IDENTIFIED WITH caching_sha2_password BY '…'", "auth_socket works"],
+  mariadb: [
+    "IDENTIFIED VIA mysql_native_password USING PASSWORD('…')",
+    "unix_socket and ed25519 work",
+  ],
+};
+
+function serverOf(subject: ErrorSubject, error: DriverError): ServerVersion | null {
+  return subject.server ?? parseVersion(error.serverVersion ?? "", "");
+}
+
+function initConnectHint(subject: ErrorSubject, error: DriverError): string {
+  const server = serverOf(subject, error);
+  const cure = "Correct the server's init_connect, or let the account go without it";
+  // Whoever may kill others is spared it.
+  return server === null ? cure : `${cure}: ${grantStatement(account(subject), server, ["kill"])}`;
+}
+
+function otherLoginHint(subject: ErrorSubject, error: DriverError): string {
+  const server = serverOf(subject, error);
+  if (server === null) {
+    return "Give the account another way to log in, such as unix_socket/auth_socket";
+  }
+  const [identified, also] = OTHER_LOGIN[server.flavor];
+  return `${
+    asAdministrator(`ALTER USER ${account(subject)} ${identified}`)
+  }, and put the password into /root/.my.cnf; ${also}, too`;
+}
+
+/** A window has two sessions; a third cleans up after a locker that does not answer. */
+const SESSIONS_OF_A_WINDOW = 3;
+
+function connectionsHint(subject: ErrorSubject, { message }: DriverError): string {
+  // Both families name the limit in every language: '(max_\w+)' is an identifier.
+  const limit = /'(max_\w+)'/.exec(message)?.[1]?.toUpperCase() ?? "MAX_USER_CONNECTIONS";
+  return limit === "MAX_USER_CONNECTIONS"
+    ? asAdministrator(
+      `ALTER USER ${account(subject)} WITH MAX_USER_CONNECTIONS ${SESSIONS_OF_A_WINDOW}`,
+    )
+    : asAdministrator(`ALTER USER ${account(subject)} WITH ${limit} 0`);
 }
 
 function passwordHint(subject: ErrorSubject): string {
-  return `As an administrator of the server run: ALTER USER ${
-    account(subject.user)
-  } IDENTIFIED BY '…', and put it into /root/.my.cnf`;
+  return asAdministrator(
+    `ALTER USER ${account(subject)} IDENTIFIED BY '…', and put it into /root/.my.cnf`,
+  );
 }
 
 function unlockHint(subject: ErrorSubject): string {
-  return `As an administrator of the server run: ALTER USER ${
-    account(subject.user)
-  } ACCOUNT UNLOCK`;
+  return asAdministrator(`ALTER USER ${account(subject)} ACCOUNT UNLOCK`);
 }
 
-function startHint(subject: ErrorSubject): string {
-  return `Start the server, or name its socket with socket= in [client] of /root/.my.cnf (now ${subject.socket})`;
+/** The state directory may be used, belongs to root alone, and is still there after a boot. */
+function linkHint({ socket }: ErrorSubject): string {
+  const link = `/var/lib/locktables/${socket.slice(socket.lastIndexOf("/") + 1)}`;
+  return `Link to it: ln -s ${socket} ${link}, and set socket=${link} in /root/.my.cnf`;
+}
+
+function startHint(): string {
+  return "Start the server, or name its socket with socket= in [client] of /root/.my.cnf";
 }

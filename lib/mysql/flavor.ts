@@ -53,8 +53,18 @@ export interface Capabilities {
   readonly backupStage: boolean;
   /** FLUSH TABLES WITH READ LOCK waits for running SELECTs (1.1). */
   readonly ftwrlWaitsForReaders: boolean;
+  /**
+   * The statement that shows sleeping sessions with LOCK TABLES or HANDLER (1.1, 1.3), null
+   * where the server does not show them. Needs SELECT on performance_schema.
+   */
+  readonly idleLocksStatement: string | null;
   /** `max_statement_time` (seconds) bounds any statement (1.2). */
   readonly maxStatementTime: boolean;
+  /**
+   * The statement that makes InnoDB write its log to the file, null where none does: MariaDB's
+   * FLUSH ENGINE LOGS leaves it in memory under innodb_flush_log_at_trx_commit=0 (10.11.19).
+   */
+  readonly flushLogStatement: string | null;
   /** The statement that shows the binlog coordinates (5). */
   readonly binlogStatusStatement: string;
   /** The privilege that the binlog statement needs (6). */
@@ -65,6 +75,18 @@ export interface Capabilities {
   readonly lockPrivilege: string;
 }
 
+/**
+ * LOCK TABLES READ shows as SHARED_READ_ONLY, WRITE as SHARED_NO_READ_WRITE, and HANDLER as a lock
+ * with the duration EXPLICIT; an open transaction shows as neither (MySQL 9.7.4).
+ */
+const IDLE_LOCKS = `SELECT /* locktables */ t.processlist_id AS id, t.processlist_user AS user,
+ t.processlist_time AS age_s, MIN(CONCAT(m.object_schema, '.', m.object_name)) AS held
+ FROM performance_schema.metadata_locks AS m
+ JOIN performance_schema.threads AS t ON t.thread_id = m.owner_thread_id
+ WHERE m.object_type = 'TABLE' AND m.lock_status = 'GRANTED' AND t.processlist_command = 'Sleep'
+ AND (m.lock_type IN ('SHARED_READ_ONLY', 'SHARED_NO_READ_WRITE') OR m.lock_duration = 'EXPLICIT')
+ GROUP BY t.processlist_id, t.processlist_user, t.processlist_time`;
+
 /** What this server can do. */
 export function capabilitiesOf(server: ServerVersion): Capabilities {
   const isMariadb = server.flavor === "mariadb";
@@ -72,7 +94,9 @@ export function capabilitiesOf(server: ServerVersion): Capabilities {
   return {
     backupStage: isMariadb && isAtLeast(server, 10, 5),
     ftwrlWaitsForReaders: !(isMariadb && isAtLeast(server, 10, 5)),
+    idleLocksStatement: isMariadb ? null : IDLE_LOCKS,
     maxStatementTime: isMariadb,
+    flushLogStatement: isMariadb ? null : "FLUSH /* locktables */ NO_WRITE_TO_BINLOG ENGINE LOGS",
     binlogStatusStatement: isMysql82 ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS",
     binlogStatusPrivilege: isMariadb && isAtLeast(server, 10, 5)
       ? "BINLOG MONITOR"

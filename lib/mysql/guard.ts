@@ -10,8 +10,10 @@ export interface Blocker {
   /** How long its statement has been running, in whole seconds. */
   readonly age_s: number;
   readonly state: string;
-  /** The first 80 characters of its statement. */
+  /** The first 80 characters of its statement; of an idle session, what it holds. */
   readonly statement: string;
+  /** What it does: only reads, may write, or sleeps on a lock of its own. */
+  readonly kind: "reader" | "writer" | "idle";
 }
 
 /** What the guard needs to know besides the process list. */
@@ -56,19 +58,66 @@ export function findBlockers(processList: readonly Row[], policy: GuardPolicy): 
       SYSTEM_USERS.includes(session.user);
     const isOld = session.age_s * 1000 >= policy.thresholdMs;
     if (isSystem || !isOld || policy.ownIds.includes(session.id)) return [];
-    return doesBlock(statement, policy) ? [session] : [];
+    const kind = kindOf(statement);
+    if (kind === null) return [];
+    const isInTheWay = kind === "reader"
+      ? policy.method.waitsForReaders(policy.can)
+      : policy.method.waitsForWriters;
+    return isInTheWay ? [{ ...session, kind }] : [];
   });
 }
 
-function doesBlock(statement: string, { method, can }: GuardPolicy): boolean {
-  if (statement.trim() === "") return false;
+/**
+ * Sleeping sessions that would make the lock wait: LOCK TABLES and HANDLER, where the server
+ * shows them (`Capabilities.idleLocksStatement`) and the method waits for them.
+ */
+export function findIdleBlockers(
+  idleLocks: readonly Row[],
+  { method, can, ownIds }: Omit<GuardPolicy, "thresholdMs">,
+): Blocker[] {
+  if (!method.waitsForReaders(can)) return [];
+  return idleLocks
+    .map((row) => ({
+      id: Number(row["id"]),
+      user: String(row["user"]),
+      age_s: Number(row["age_s"] ?? 0),
+      state: "Sleep",
+      statement: `holds ${row["held"]} by LOCK TABLES or HANDLER`,
+      kind: "idle" as const,
+    }))
+    .filter(({ id }) => !ownIds.includes(id));
+}
+
+/**
+ * Which of the blockers may be killed under `kill_long_queries`, now that they were seen twice:
+ * a session whose id, user and statement are the same and whose age has not gone back. Only
+ * statements are killed (KILL QUERY), never a session that sleeps.
+ */
+export function findVictims(
+  before: readonly Blocker[],
+  now: readonly Blocker[],
+  setting: "off" | "select" | "all",
+): Blocker[] {
+  const isWanted = (kind: Blocker["kind"]) =>
+    (setting === "select" && kind === "reader") || (setting === "all" && kind !== "idle");
+  return now.filter((blocker) =>
+    isWanted(blocker.kind) &&
+    before.some((same) =>
+      same.id === blocker.id && same.user === blocker.user &&
+      same.statement === blocker.statement && same.age_s <= blocker.age_s
+    )
+  );
+}
+
+function kindOf(statement: string): "reader" | "writer" | null {
+  if (statement.trim() === "") return null;
   const word = firstWord(statement);
-  if (HARMLESS.includes(word)) return false;
+  if (HARMLESS.includes(word)) return null;
   const isReader = READERS.includes(word) && !LOCKS_ROWS.test(statement) &&
     !(word === "with" && WRITES_AFTER_WITH.test(statement));
   // No word at all is a comment that the process list cut off: it counts as a write, because
   // a wait too long costs a refusal and a blocker missed costs every writer its turn.
-  return isReader ? method.waitsForReaders(can) : method.waitsForWriters;
+  return isReader ? "reader" : "writer";
 }
 
 /** The first word after comments and parentheses; that of `/*!40000 ALTER` is `alter`. */
@@ -90,7 +139,8 @@ export function describeBlocker(blocker: Blocker): string {
 /** A statement that sets a password must not carry it into a log or into the image. */
 function withoutPasswords(statement: string): string {
   return statement.replaceAll(
-    /\b(identified\s+(?:via|with|by|as|using)\b|password\b)(.*)/gi,
+    // MASTER_PASSWORD and SOURCE_PASSWORD of a replica, too, and any column named like it.
+    /(\bidentified\b(?:\s+(?:via|with|by|as|using)\b)?|\w*password\w*)(.*)/gi,
     "$1 …",
   );
 }

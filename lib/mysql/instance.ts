@@ -6,12 +6,19 @@
  */
 import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import type { ReleaseProof } from "../window/window.ts";
-import { type Coordinates, coordinatesFrom, isSamePosition } from "./coordinates.ts";
-import { driverError, type ErrorSubject, refusalFor } from "./errors.ts";
+import { type Coordinates, coordinatesFrom, isSameHistory, isSamePosition } from "./coordinates.ts";
+import { driverError, type ErrorSubject, LOCK_WAIT_TIMEOUT, refusalFor } from "./errors.ts";
 import { type Capabilities, capabilitiesOf, parseVersion, type ServerVersion } from "./flavor.ts";
-import { type Blocker, describeBlocker, findBlockers } from "./guard.ts";
+import {
+  type Blocker,
+  describeBlocker,
+  findBlockers,
+  findIdleBlockers,
+  findVictims,
+} from "./guard.ts";
 import {
   chooseMethod,
+  fallback,
   type Method,
   type MethodChoice,
   type MethodName,
@@ -48,6 +55,15 @@ const PROOF_LIMIT_MS = 500;
 /** Longest wait for UNLOCK TABLES / BACKUP STAGE END before the session is killed instead. */
 const RELEASE_STATEMENT_LIMIT_MS = 1_000;
 
+/** How often the control session looks at the number of clients while the lock is there. */
+const WATCH_MS = 250;
+
+/** How long a session of ours that has just ended may keep the name, in seconds. */
+const NAME_WAIT_S = 1;
+
+/** What InnoDB's log writer may be late, beyond its interval. */
+const LOG_WRITER_SLACK_MS = 1_000;
+
 /** Longest wait for a KILL, and then for the killed session to be gone. */
 const KILL_LIMIT_MS = 1_000;
 
@@ -68,6 +84,12 @@ export interface InstanceOptions {
   readonly lockWaitTimeoutMs: number;
   /** Age from which a statement counts as a blocker, in milliseconds. */
   readonly longQueryGuardMs: number;
+  /** Which blockers may be killed. */
+  readonly killLongQueries: "off" | "select" | "all";
+  /** Share of `max_connections` that counts as crowded, null for never. */
+  readonly connectionMark: number | null;
+  /** Called when the clients that wait for the lock come near `max_connections`. */
+  readonly onCrowded: (why: string) => void;
   /** Called when the lock session ends by itself or does not answer. */
   readonly onLost: (why: string) => void;
   /** The same for the control session: no danger to the lock, but worth a line. */
@@ -79,7 +101,6 @@ export interface InstanceFacts {
   readonly name: string;
   readonly socket: string;
   readonly server: ServerVersion;
-  readonly choice: MethodChoice;
   /** CONNECTION_ID() of the lock session. */
   readonly connection_id: number;
   /** Identity and directories, as the server says them. */
@@ -87,6 +108,10 @@ export interface InstanceFacts {
   readonly server_id: number;
   readonly server_uuid: string | null;
   readonly read_only: boolean;
+  readonly datadir: string;
+  readonly maxConnections: number;
+  /** How often InnoDB writes its log by itself, in seconds; null where every commit does. */
+  readonly logWriteIntervalS: number | null;
   /** Directories whose filesystems hold data, redo, undo and binlog. */
   readonly dataDirectories: readonly string[];
 }
@@ -94,10 +119,23 @@ export interface InstanceFacts {
 /** A server with both its sessions open. */
 export interface Instance {
   readonly facts: InstanceFacts;
-  /** Sessions that would make the lock wait now. Empty without the PROCESS privilege. */
-  findBlockers(): Promise<readonly Blocker[]>;
+  /** What was found on the way and is worth a line. */
+  readonly warnings: readonly string[];
+  /** How it is locked, or will be. */
+  choice(): MethodChoice;
+  /**
+   * Looks for sessions that would make the lock wait now, and ends those that may be ended.
+   * Without the PROCESS privilege only those of the own account are seen.
+   */
+  look(): Promise<Look>;
   /** Takes the lock. On a refusal something may still be held: call {@linkcode release}. */
   lock(): Promise<Refusal | null>;
+  /**
+   * Sees to it that InnoDB's log is in its file, where commits do not: under
+   * innodb_flush_log_at_trx_commit=0 up to a second of it is only in the server's memory, where
+   * no `sync` reaches it.
+   */
+  writeLog(): Promise<Refusal | null>;
   /** Reads the coordinates, to be compared with those at the release. */
   readCoordinates(): Promise<Coordinates | Refusal>;
   /**
@@ -107,6 +145,15 @@ export interface Instance {
    * @param held the coordinates at the lock, null where it was not promised
    */
   release(held: Coordinates | null): Promise<ReleaseEnd>;
+}
+
+/** What the guard saw. */
+export interface Look {
+  readonly blockers: readonly Blocker[];
+  /** Blockers whose statement was killed. */
+  readonly killed: readonly Blocker[];
+  /** Why the server cannot take a queue of waiting clients now, or null. */
+  readonly crowded: string | null;
 }
 
 /** How a release went. */
@@ -122,9 +169,13 @@ const VARIABLES = [
   "server_id",
   "server_uuid",
   "read_only",
+  "max_connections",
+  "thread_handling",
   "datadir",
   "log_bin_basename",
   "relay_log_basename",
+  "innodb_flush_log_at_trx_commit",
+  "innodb_flush_log_at_timeout",
   "innodb_data_home_dir",
   "innodb_log_group_home_dir",
   "innodb_undo_directory",
@@ -133,13 +184,26 @@ const VARIABLES = [
   "aria_log_dir_path",
 ];
 
+/**
+ * SHOW PROCESSLIST cuts statements at 100 characters, where a FOR UPDATE may still follow; FULL
+ * would send those of many megabytes.
+ */
+const PROCESS_LIST = `SELECT /* locktables */ id AS Id, user AS User, command AS Command,
+ time AS Time, state AS State, LEFT(info, 2048) AS Info FROM information_schema.processlist`;
+
 /** Opens both sessions and finds out what the server is. Nothing is left open on a refusal. */
 export async function openInstance(options: InstanceOptions): Promise<Instance | Refusal> {
   let subject: ErrorSubject = { socket: options.socket, user: options.user, server: null };
   const opened: Session[] = [];
+  const life: Life = { isEnding: false };
   const fail = (thrown: unknown, doing: string) => {
     for (const session of opened) session.close();
     return refusalFor(thrown, doing, subject);
+  };
+
+  const refuse = (refused: Refusal) => {
+    for (const session of opened) session.close();
+    return refused;
   };
 
   const login = {
@@ -149,8 +213,8 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
     limitMs: CONNECT_LIMIT_MS,
   };
   const logins = await Promise.allSettled([
-    openSession({ ...login, onLost: options.onLost }),
-    openSession({ ...login, onLost: options.onControlLost }),
+    openSession({ ...login, onLost: (why) => life.isEnding || options.onLost(why) }),
+    openSession({ ...login, onLost: (why) => life.isEnding || options.onControlLost(why) }),
   ]);
   for (const result of logins) if (result.status === "fulfilled") opened.push(result.value);
   const failed = logins.find((result) => result.status === "rejected");
@@ -166,115 +230,243 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
       rows.map((row) => [String(row["Variable_name"]), String(row["Value"])]),
     );
     const facts = factsFrom(options, variables, lockSession.id);
-    if (isRefusal(facts)) {
-      lockSession.close();
-      control.close();
-      return facts;
-    }
+    const choice = isRefusal(facts) ? facts : chooseMethod(options.method, facts.server);
+    if (isRefusal(facts) || isRefusal(choice)) return refuse(choice as Refusal);
     subject = { ...subject, server: facts.server };
     const can = capabilitiesOf(facts.server);
     await Promise.all([
       lockSession.query(sessionSettings(options.lockWaitTimeoutMs, can), QUERY_LIMIT_MS),
       control.query(sessionSettings(options.lockWaitTimeoutMs, can), QUERY_LIMIT_MS),
     ]);
+    const warnings = threadPoolWarning(options.name, variables.get("thread_handling"));
+    const taken = await takeName(lockSession, options);
+    if (isRefusal(taken)) return refuse(taken);
+    if (taken !== null) warnings.push(taken);
     // Asked once while it costs nobody anything: a missing privilege must not be found
     // out under the lock.
-    await readCoordinates(lockSession, can);
-    return instanceOf(options, facts, can, subject, lockSession, control);
+    await readCoordinates(lockSession, can, control);
+    return instanceOf({
+      life,
+      options,
+      facts,
+      choice,
+      can,
+      subject,
+      lockSession,
+      control,
+      warnings,
+    });
   } catch (error) {
     return fail(error, "Cannot prepare a session");
   }
 }
 
-function instanceOf(
-  options: InstanceOptions,
-  facts: InstanceFacts,
-  can: Capabilities,
-  subject: ErrorSubject,
-  lockSession: Session,
-  control: Session,
-): Instance {
-  const { method } = facts.choice;
+/**
+ * Locks of two tools do not exclude each other (FTWRL is shared, `locking.md` 1.1); a named lock
+ * of the session does, and goes with it. Null when it is ours, a refusal when somebody else has
+ * it, a warning where the server gives out none.
+ */
+async function takeName(
+  session: Session,
+  { name, socket }: InstanceOptions,
+): Promise<Refusal | string | null> {
+  try {
+    const [row] = await session.query(
+      `SELECT /* locktables */ GET_LOCK('locktables', ${NAME_WAIT_S}) AS got`,
+      QUERY_LIMIT_MS,
+    );
+    return Number(row?.["got"]) === 1 ? null : refusal(
+      EXIT.windowOpen,
+      "server-taken",
+      `Another locktables has a window open on the server at ${socket}`,
+      "Let it end, or look for it: SELECT IS_USED_LOCK('locktables')",
+    );
+  } catch (error) {
+    return `${name}: two locktables on this server would not see each other: ${
+      driverError(error).message
+    }`;
+  }
+}
+
+/** `locking.md` 2.3: writers that fill the pool keep the release from being run. */
+function threadPoolWarning(name: string, threadHandling: string | undefined): string[] {
+  return threadHandling === "pool-of-threads"
+    ? [
+      `${name}: thread_handling=pool-of-threads; writers that fill the pool delay the release, so hold short and leave thread_pool_max_threads high`,
+    ]
+    : [];
+}
+
+/** Whether the end of a session is our own doing. */
+interface Life {
+  isEnding: boolean;
+}
+
+interface OpenedInstance {
+  readonly life: Life;
+  readonly options: InstanceOptions;
+  readonly facts: InstanceFacts;
+  readonly choice: MethodChoice;
+  readonly can: Capabilities;
+  readonly subject: ErrorSubject;
+  readonly lockSession: Session;
+  readonly control: Session;
+  readonly warnings: readonly string[];
+}
+
+function instanceOf(opened: OpenedInstance): Instance {
+  const { life, options, facts, can, subject, lockSession, control, warnings } = opened;
+  let { choice } = opened;
   const policy = {
     can,
     ownIds: [lockSession.id, control.id],
     thresholdMs: options.longQueryGuardMs,
   };
-  const lookForBlockers = async (method: Method) =>
-    findBlockers(
-      await control.query("SHOW /* locktables */ PROCESSLIST", QUERY_LIMIT_MS),
+  let canSeeIdleLocks = can.idleLocksStatement !== null;
+  const findAll = async (method: Method): Promise<Blocker[]> => {
+    const running = findBlockers(
+      await control.query(PROCESS_LIST, QUERY_LIMIT_MS),
       { ...policy, method },
     );
-  // Once a lock was not granted, everybody who could have been in the way is worth naming:
-  // whoever delays any method delays this one.
-  const suspects = () => lookForBlockers(METHODS.ftwrl);
+    if (!canSeeIdleLocks || can.idleLocksStatement === null) return running;
+    try {
+      const rows = await control.query(can.idleLocksStatement, QUERY_LIMIT_MS);
+      return [...running, ...findIdleBlockers(rows, { ...policy, method })];
+    } catch (error) {
+      // No privilege on performance_schema: the bounded attempt finds them the hard way.
+      if (driverError(error).errno === undefined) throw error;
+      canSeeIdleLocks = false;
+      return running;
+    }
+  };
+  const crowded = async (): Promise<string | null> => {
+    if (options.connectionMark === null) return null;
+    const [row] = await control.query(
+      "SHOW /* locktables */ GLOBAL STATUS LIKE 'Threads_connected'",
+      QUERY_LIMIT_MS,
+    );
+    const connected = Number(row?.["Value"]);
+    const mark = Math.floor(facts.maxConnections * options.connectionMark);
+    return connected < mark || facts.maxConnections === 0
+      ? null
+      : `${facts.name}: ${connected} of max_connections ${facts.maxConnections} are in use, connection_mark is ${mark}`;
+  };
+  let seen: readonly Blocker[] = [];
   let isLockSent = false;
   let isLockPending = false;
+  let released: Promise<ReleaseEnd> | null = null;
 
   const keepAlive = async () => {
     // Behind a waiting lock statement it would only queue up; that statement has its own limit.
-    if (!isLockPending && !lockSession.isClosed()) {
-      try {
-        await lockSession.query("DO /* locktables */ 1", KEEPALIVE_LIMIT_MS);
-      } catch (error) {
-        options.onLost(driverError(error).message);
-      }
-    }
-  };
-  const keepControlAlive = async () => {
-    if (control.isClosed()) return;
+    if (isLockPending || lockSession.isClosed()) return;
     try {
-      await control.query("DO /* locktables */ 1", KEEPALIVE_LIMIT_MS);
+      await lockSession.query("DO /* locktables */ 1", KEEPALIVE_LIMIT_MS);
     } catch (error) {
-      options.onControlLost(driverError(error).message);
+      if (!life.isEnding) options.onLost(driverError(error).message);
     }
   };
-  const keepingAlive = setInterval(() => {
-    keepAlive();
-    keepControlAlive();
-  }, KEEPALIVE_MS);
+  const keepingAlive = setInterval(keepAlive, KEEPALIVE_MS);
+  // Asked often enough to keep the control session alive, too.
+  const watching = setInterval(async () => {
+    if (control.isClosed() || control.isBusy()) return;
+    try {
+      const why = isLockSent ? await crowded() : null;
+      if (why !== null) options.onCrowded(why);
+      else if (options.connectionMark === null || !isLockSent) {
+        await control.query("DO /* locktables */ 1", KEEPALIVE_LIMIT_MS);
+      }
+    } catch (error) {
+      if (!life.isEnding) options.onControlLost(driverError(error).message);
+    }
+  }, WATCH_MS);
+
+  const release = async (held: Coordinates | null): Promise<ReleaseEnd> => {
+    life.isEnding = true;
+    clearInterval(keepingAlive);
+    clearInterval(watching);
+    const end = !isLockSent
+      ? { proof: "equal" as const, coordinates: null }
+      : isLockPending || lockSession.isClosed()
+      ? null
+      : await releaseInOrder(lockSession, control, choice.method.release, can, held);
+    if (end === null) await kill(control, lockSession);
+    lockSession.close();
+    control.close();
+    return end ?? { proof: "cut", coordinates: null };
+  };
 
   return {
     facts,
-    findBlockers: () => lookForBlockers(method),
+    warnings,
+    choice: () => choice,
+
+    async look() {
+      const blockers = await findAll(choice.method);
+      const victims = findVictims(seen, blockers, options.killLongQueries);
+      seen = blockers;
+      for (const { id } of victims) {
+        await control.query(`KILL /* locktables */ QUERY ${id}`, QUERY_LIMIT_MS).catch((error) => {
+          if (driverError(error).errno !== NO_SUCH_THREAD) throw error;
+        });
+      }
+      return { blockers, killed: victims, crowded: await crowded() };
+    },
 
     async lock() {
       isLockSent = true;
-      isLockPending = true;
       const limitMs = LOCK_PHASES * options.lockWaitTimeoutMs + 1_000;
+      for (let at = 0; at < choice.method.acquire.length; at += 1) {
+        isLockPending = true;
+        try {
+          await lockSession.query(choice.method.acquire[at] ?? "", limitMs);
+          isLockPending = false;
+        } catch (error) {
+          const { code, errno } = driverError(error);
+          // Without an answer the statement may still be waiting on the server.
+          isLockPending = code === "NO_ANSWER";
+          const next = at === 0 ? fallback(choice, errno) : null;
+          if (next === null) {
+            // Whoever delays any method delays this one, and all of them are worth naming.
+            const names = await namesOf(() => findAll(METHODS.ftwrl));
+            return lockRefusal(error, choice, options, subject, names);
+          }
+          choice = next;
+          at = -1;
+          // The guard has looked for what the first method waits for; this one waits for more.
+          const inTheWay = await findAll(next.method);
+          if (inTheWay.length > 0) {
+            const names = await namesOf(() => Promise.resolve(inTheWay));
+            return lockRefusal(error, choice, options, subject, names);
+          }
+        }
+      }
+      return null;
+    },
+
+    async writeLog() {
+      if (facts.logWriteIntervalS === null) return null;
       try {
-        for (const statement of method.acquire) await lockSession.query(statement, limitMs);
-        isLockPending = false;
-        return null;
+        if (can.flushLogStatement !== null) {
+          await control.query(can.flushLogStatement, QUERY_LIMIT_MS);
+          return null;
+        }
+        return await waitForLog(control, facts.logWriteIntervalS, facts.name);
       } catch (error) {
-        // Without an answer the statement may still be waiting on the server.
-        isLockPending = driverError(error).code === "NO_ANSWER";
-        return lockRefusal(error, facts, options, subject, await namesOf(suspects));
+        return refusalFor(error, "Cannot have InnoDB write its log", subject);
       }
     },
 
     async readCoordinates() {
       try {
-        return await readCoordinates(lockSession, can);
+        return await readCoordinates(lockSession, can, control);
       } catch (error) {
         return refusalFor(error, "Cannot read the binlog coordinates", subject);
       }
     },
 
-    async release(held) {
-      clearInterval(keepingAlive);
-      if (!isLockSent) {
-        lockSession.close();
-        control.close();
-        return { proof: "equal", coordinates: null };
-      }
-      const end = isLockPending || lockSession.isClosed()
-        ? null
-        : await releaseInOrder(lockSession, method.release, can, held);
-      if (end === null) await kill(control, lockSession);
-      lockSession.close();
-      control.close();
-      return end ?? { proof: "cut", coordinates: null };
+    release(held) {
+      released ??= release(held);
+      return released;
     },
   };
 }
@@ -285,17 +477,21 @@ function instanceOf(
  */
 async function releaseInOrder(
   session: Session,
+  control: Session,
   statement: string,
   can: Capabilities,
   held: Coordinates | null,
 ): Promise<ReleaseEnd | null> {
   try {
     const now = held === null ? null : await readPosition(session, can);
+    // Somebody may have rotated the log, which no lock forbids; the GTIDs tell it from a commit.
+    const isMoved = held !== null && now !== null && !isSamePosition(held, now) &&
+      !isSameHistory(held, await readCoordinates(session, can, control, PROOF_LIMIT_MS));
     if (held !== null && now === null && session.isBusy()) return null;
     await session.query(statement, RELEASE_STATEMENT_LIMIT_MS);
     if (held === null) return { proof: "equal", coordinates: null };
     if (now === null) return { proof: "unread", coordinates: null };
-    return { proof: isSamePosition(held, now) ? "equal" : "moved", coordinates: now };
+    return { proof: isMoved ? "moved" : "equal", coordinates: now };
   } catch {
     // Whatever it was, the answer is the same: the session is killed.
     return null;
@@ -333,6 +529,12 @@ export async function killLockSession(
   try {
     const session = await openSession({ ...login, limitMs: KILL_LIMIT_MS, onLost: () => {} });
     try {
+      // Numbers of sessions are given out anew when a server restarts: only ours has our name.
+      const [row] = await session.query(
+        "SELECT /* locktables */ IS_USED_LOCK('locktables') AS id",
+        KILL_LIMIT_MS,
+      );
+      if (Number(row?.["id"] ?? 0) !== id) return null;
       await session.query(`KILL /* locktables */ ${id}`, KILL_LIMIT_MS);
     } finally {
       session.close();
@@ -356,11 +558,51 @@ function sessionSettings(lockWaitTimeoutMs: number, can: Capabilities): string {
   return `SET /* locktables */ SESSION ${settings.join(", ")}`;
 }
 
-async function readCoordinates(session: Session, can: Capabilities): Promise<Coordinates> {
-  const status = await session.query(can.binlogStatusStatement, QUERY_LIMIT_MS);
+async function readCoordinates(
+  session: Session,
+  can: Capabilities,
+  other: Session,
+  limitMs = QUERY_LIMIT_MS,
+): Promise<Coordinates> {
   const list = can.gtidVariables.map((name) => `@@global.${name} AS ${name}`).join(", ");
-  const [gtid] = await session.query(`SELECT /* locktables */ ${list}`, QUERY_LIMIT_MS);
-  return coordinatesFrom(status, gtid ?? {});
+  const [status, gtid] = await Promise.all([
+    session.query(can.binlogStatusStatement, limitMs),
+    other.query(`SELECT /* locktables */ ${list}`, limitMs),
+  ]);
+  return coordinatesFrom(status, gtid[0] ?? {});
+}
+
+/**
+ * Waits for the server's own log writer to pass what was committed before the lock. MariaDB shows
+ * both ends from 10.5.2 on, without a privilege.
+ */
+async function waitForLog(
+  control: Session,
+  intervalS: number,
+  name: string,
+): Promise<Refusal | null> {
+  const ends = async () => {
+    const rows = await control.query(
+      "SHOW /* locktables */ GLOBAL STATUS WHERE Variable_name IN ('Innodb_lsn_current', 'Innodb_lsn_flushed')",
+      QUERY_LIMIT_MS,
+    );
+    const end = (which: string) =>
+      Number(rows.find((row) => row["Variable_name"] === `Innodb_lsn_${which}`)?.["Value"]);
+    return { current: end("current"), flushed: end("flushed") };
+  };
+  const limitMs = intervalS * 1_000 + LOG_WRITER_SLACK_MS;
+  const deadline = performance.now() + limitMs;
+  const { current } = await ends();
+  while (performance.now() < deadline) {
+    if ((await ends()).flushed >= current) return null;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return refusal(
+    EXIT.lockNotObtained,
+    "log-not-written",
+    `${name}: InnoDB did not write its log within ${limitMs} ms (innodb_flush_log_at_trx_commit=0, innodb_flush_log_at_timeout=${intervalS})`,
+    "Set innodb_flush_log_at_trx_commit to 1 or 2",
+  );
 }
 
 async function readPosition(session: Session, can: Capabilities): Promise<Coordinates | null> {
@@ -387,18 +629,20 @@ function factsFrom(
       "Name the server's socket with socket= in [client] of /root/.my.cnf",
     );
   }
-  const choice = chooseMethod(options.method, server);
-  if (isRefusal(choice)) return choice;
   return {
     name: options.name,
     socket: options.socket,
     server,
-    choice,
     connection_id: connectionId,
     hostname: variables.get("hostname") ?? "",
     server_id: Number(variables.get("server_id") ?? 0),
     server_uuid: variables.get("server_uuid") ?? null,
     read_only: (variables.get("read_only") ?? "OFF") !== "OFF",
+    datadir: variables.get("datadir") ?? "",
+    logWriteIntervalS: variables.get("innodb_flush_log_at_trx_commit") === "0"
+      ? Number(variables.get("innodb_flush_log_at_timeout") ?? 1)
+      : null,
+    maxConnections: Number(variables.get("max_connections") ?? 0),
     dataDirectories: dataDirectories(variables),
   };
 }
@@ -439,7 +683,7 @@ const LOCK_WAIT_ERRNOS = [1205, 1317, 1969, 3024];
 
 function lockRefusal(
   thrown: unknown,
-  facts: InstanceFacts,
+  { method }: MethodChoice,
   options: InstanceOptions,
   subject: ErrorSubject,
   blockedBy: string,
@@ -447,11 +691,11 @@ function lockRefusal(
   const error = driverError(thrown);
   const isWait = (error.errno !== undefined && LOCK_WAIT_ERRNOS.includes(error.errno)) ||
     error.code === "NO_ANSWER";
-  if (!isWait) return refusalFor(thrown, `${facts.choice.method.label} failed`, subject);
+  if (!isWait) return refusalFor(thrown, `${method.label} failed`, subject);
   return refusal(
     EXIT.lockNotObtained,
-    "lock-wait-timeout",
-    `${facts.choice.method.label} was not granted within lock_wait_timeout (${options.lockWaitTimeoutMs} ms) at ${facts.socket}${blockedBy}`,
+    LOCK_WAIT_TIMEOUT,
+    `${method.label} was not granted within lock_wait_timeout (${options.lockWaitTimeoutMs} ms) at ${options.socket}${blockedBy}`,
     "Let the long statement end or KILL it, then try again; raise lock_wait_timeout only if writers may queue longer",
   );
 }

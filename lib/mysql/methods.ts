@@ -37,7 +37,8 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
     name: "backup-stage",
     label: "BACKUP STAGE BLOCK_COMMIT",
     acquire: [
-      "BACKUP /* locktables */ STAGE START",
+      // Not waited for: another backup holds it for long, and then there is the other method.
+      "SET STATEMENT lock_wait_timeout=0 FOR BACKUP /* locktables */ STAGE START",
       "BACKUP /* locktables */ STAGE BLOCK_COMMIT",
     ],
     release: "BACKUP /* locktables */ STAGE END",
@@ -51,6 +52,23 @@ export interface MethodChoice {
   readonly method: Method;
   /** For status and record. */
   readonly why: string;
+  /** What to do instead where the first statement of `method` is refused; null: nothing. */
+  readonly otherwise: Method | null;
+}
+
+/** Server errors of a first statement that mean "not here" (1064) or "held elsewhere" (1205). */
+const UNAVAILABLE_ERRNOS = [1064, 1205];
+
+/** The choice to go on with when the first statement failed like this, or null. */
+export function fallback(choice: MethodChoice, errno: number | undefined): MethodChoice | null {
+  const { method, otherwise } = choice;
+  if (otherwise === null || errno === undefined || !UNAVAILABLE_ERRNOS.includes(errno)) return null;
+  const why = errno === 1064 ? "the server does not know it" : "somebody else holds it";
+  return {
+    method: otherwise,
+    why: `${choice.why}; ${method.label} was refused (${why}), so ${otherwise.label}`,
+    otherwise: null,
+  };
 }
 
 /** The method for this server under the option `method`; a refusal where it cannot do it. */
@@ -68,15 +86,21 @@ export function chooseMethod(
     );
   }
   if (setting !== "auto") {
-    return { method: METHODS[setting], why: `method=${setting} in the option file` };
+    return {
+      method: METHODS[setting],
+      why: `method=${setting} in the option file`,
+      otherwise: null,
+    };
   }
   return hasBackupStage
     ? {
       method: METHODS["backup-stage"],
       why: `auto: ${server.label} has BACKUP STAGE, which does not wait for running statements`,
+      otherwise: METHODS.ftwrl,
     }
     : {
       method: METHODS.ftwrl,
       why: `auto: on ${server.label} only FLUSH TABLES WITH READ LOCK stops commits`,
+      otherwise: null,
     };
 }

@@ -53,6 +53,11 @@ export interface Settings {
   readonly longQueryGuardMs: number;
   /** Which blockers may be killed. */
   readonly killLongQueries: "off" | "select" | "all";
+  /**
+   * Share of `max_connections` from which the lock is let go, because a server full of waiting
+   * writers refuses customers; null: never.
+   */
+  readonly connectionMark: number | null;
   /** What pre-freeze tells its caller when it has no lock. */
   readonly onFailure: "abort" | "proceed";
   /** At least one; without `instances` a single one named `main`. */
@@ -109,6 +114,12 @@ const SERVER_UNIT_MS = 1_000;
 
 const METHODS = ["auto", "ftwrl", "backup-stage"] as const;
 const KILL_LONG_QUERIES = ["off", "select", "all"] as const;
+/**
+ * Ten in a hundred connections are left for those who only read, and for the administrator who
+ * comes to look.
+ */
+const CONNECTION_MARK_STANDARD = "90%";
+
 const ON_FAILURE = ["abort", "proceed"] as const;
 
 /** The group of our own, and of every other program's for a connection. */
@@ -139,6 +150,7 @@ const OWN_EXAMPLES = {
   "lock-wait-timeout": formatDuration(LOCK_WAIT.standard),
   "long-query-guard": formatDuration(GUARD.standard),
   "kill-long-queries": KILL_LONG_QUERIES[0],
+  "connection-mark": CONNECTION_MARK_STANDARD,
   "on-failure": ON_FAILURE[0],
   "instances": "main,reporting",
 } as const;
@@ -161,6 +173,7 @@ function ownSchema(caller: Caller | null) {
       "lock-wait-timeout": duration(LOCK_WAIT),
       "long-query-guard": duration(GUARD),
       "kill-long-queries": _default(literal(KILL_LONG_QUERIES, oneOf(KILL_LONG_QUERIES)), "off"),
+      "connection-mark": share(CONNECTION_MARK_STANDARD),
       "on-failure": _default(literal(ON_FAILURE, oneOf(ON_FAILURE)), "abort"),
       "instances": _default(instanceNames(), []),
     } satisfies Record<OwnKey, unknown>,
@@ -185,6 +198,24 @@ function duration(range: DurationRange) {
     return range.standard;
   });
   return _default(pipe(string(), parsed), range.standard);
+}
+
+/** A percentage from 10% to 100%, or `off`. */
+function share(standard: string) {
+  const parsed = transform((text: string, context) => {
+    if (text === "off") return null;
+    const percent = /^([0-9]{2,3})%$/.exec(text)?.[1];
+    if (percent !== undefined && Number(percent) >= 10 && Number(percent) <= 100) {
+      return Number(percent) / 100;
+    }
+    context.issues.push({
+      code: "custom",
+      message: "a share from 10% to 100%, or off",
+      input: text,
+    });
+    return null;
+  });
+  return pipe(_default(string(), standard), parsed);
 }
 
 function instanceNames() {
@@ -280,6 +311,7 @@ export function settingsFrom(
       lockWaitTimeoutMs,
       longQueryGuardMs: values["long-query-guard"],
       killLongQueries: values["kill-long-queries"],
+      connectionMark: values["connection-mark"],
       onFailure: values["on-failure"],
       instances: instances.found,
     },

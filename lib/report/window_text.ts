@@ -93,6 +93,8 @@ function whatHappened(record: WindowRecord): string {
   switch (record.reason) {
     case "hold-timeout":
       return `expired at ${at}, hold_timeout (${record.hold_timeout_ms} ms) after it was taken`;
+    case "connections-near-limit":
+      return `was let go at ${at}, before the server would have refused customers${detail}`;
     case "lock-file-removed":
       return `was let go at ${at}, because /run/veeam/waitforsnapshot was removed before post-thaw came`;
     case "coordinates-moved":
@@ -108,6 +110,8 @@ function whatToDo(record: WindowRecord): string {
   switch (record.reason) {
     case "hold-timeout":
       return "Have the caller thaw sooner, or raise hold_timeout in [locktables] of /root/.my.cnf";
+    case "connections-near-limit":
+      return "Have the caller thaw sooner, raise max_connections, or raise connection_mark in [locktables]";
     case "lock-file-removed":
       return "Leave that file to the hooks; rm is the emergency exit";
     default:

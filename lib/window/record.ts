@@ -5,10 +5,12 @@
 import type { Coordinates } from "../mysql/coordinates.ts";
 import { elapsedMs, type Instant, plus, rfc3339 } from "../sys/clock.ts";
 import {
+  instanceVerdict,
   type Outcome,
   outcomeOf,
   type Phase,
   type Reason,
+  type ReleaseProof,
   type Verdict,
   verdictOf,
   type Window,
@@ -39,6 +41,10 @@ export interface InstanceRecord {
   readonly coordinates: Coordinates | null;
   /** Just before the release. */
   readonly coordinates_at_release: Pick<Coordinates, "file" | "position"> | null;
+  /** What the release of this instance showed. */
+  readonly release_proof: ReleaseProof | null;
+  /** Of this instance alone; the window's is the worst of them. Null until it is closed. */
+  readonly verdict: Verdict | null;
 }
 
 /** A point on the window's timeline. */
@@ -74,6 +80,8 @@ export interface WindowRecord {
   readonly detail: string | null;
   readonly hold_timeout_ms: number;
   readonly freeze_timeout_ms: number;
+  /** How many times the lock statements were sent. */
+  readonly attempts: number;
   readonly instances: readonly InstanceRecord[];
   readonly timeline: readonly TimelineEntry[];
   readonly warnings: readonly string[];
@@ -86,7 +94,7 @@ export interface WindowDetails {
   readonly caller: string | null;
   readonly lockerPid: number;
   readonly detail: string | null;
-  readonly instances: readonly InstanceRecord[];
+  readonly instances: readonly Omit<InstanceRecord, "verdict">[];
   readonly timeline: readonly TimelineEntry[];
   readonly warnings: readonly string[];
 }
@@ -117,7 +125,11 @@ export function recordOf(window: Window, details: WindowDetails): WindowRecord {
     detail: ending?.refusal?.summary ?? details.detail,
     hold_timeout_ms: window.limits.holdTimeoutMs,
     freeze_timeout_ms: window.limits.freezeTimeoutMs,
-    instances: details.instances,
+    attempts: window.attempts,
+    instances: details.instances.map((one) => ({
+      ...one,
+      verdict: isClosed ? instanceVerdict(window, one.release_proof) : null,
+    })),
     timeline: details.timeline,
     warnings: details.warnings,
   };
@@ -129,13 +141,15 @@ export function recordOf(window: Window, details: WindowDetails): WindowRecord {
  */
 export function recordOfDeadLocker(last: WindowRecord, now: Instant): WindowRecord {
   const outcome = outcomeOf("locker-died", last.was_held);
+  const verdict = verdictOf(outcome);
   return {
     ...last,
+    instances: last.instances.map((one) => ({ ...one, verdict })),
     phase: "closed",
     closed_at: rfc3339(now),
     outcome,
     reason: "locker-died",
-    verdict: verdictOf(outcome),
+    verdict,
     detail: last.detail ?? `The locker (pid ${last.locker_pid}) ended without closing the window`,
   };
 }

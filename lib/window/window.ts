@@ -27,6 +27,8 @@ export type Reason =
   | "freeze-timeout"
   /** The locker got SIGTERM, SIGINT or SIGHUP. */
   | "signal"
+  /** The waiting clients came near `max_connections`. */
+  | "connections-near-limit"
   /** A database session was closed by the server or stopped answering. */
   | "session-lost"
   /** pre-freeze died before it could tell its caller "frozen". */
@@ -72,6 +74,13 @@ export interface WindowLimits {
 export const LOCK_FILE_GRACE_MS = 2_000;
 
 /**
+ * How often the lock is tried. A blocker that the guard can see is waited for without a lock;
+ * one that it cannot see stops every writer for `lock_wait_timeout` at each try, and three
+ * times is what a site may be asked to bear in one night.
+ */
+export const MAX_ATTEMPTS = 3;
+
+/**
  * How long the release may take before the window is closed as lost. The release
  * itself is bounded below this (it ends by cutting the sessions); this limit is
  * for a release that never reports.
@@ -81,6 +90,12 @@ export const RELEASE_LIMIT_MS = 10_000;
 interface Opened {
   readonly openedAt: Instant;
   readonly limits: WindowLimits;
+  /** How many times the lock statements were sent. */
+  readonly attempts: number;
+}
+interface Attempting extends Opened {
+  /** Why the attempt before this one was not granted; it names who was in the way. */
+  readonly notGranted: Refusal | null;
 }
 interface Locked extends Opened {
   readonly lockedAt: Instant;
@@ -90,6 +105,8 @@ interface Ending extends Opened {
   readonly reason: Reason;
   /** Whether pre-freeze had promised the lock to its caller. */
   readonly wasHeld: boolean;
+  /** Whether a thaw has come: only then did the caller have its snapshot before the release. */
+  readonly isThawed: boolean;
   /** What pre-freeze is to be told, where the lock was not promised yet. */
   readonly refusal: Refusal | null;
 }
@@ -97,9 +114,9 @@ interface Ending extends Opened {
 /** One freeze window. */
 export type Window =
   /** Connecting, looking for blockers, writing out dirty data; nothing is locked. */
-  | Opened & { readonly phase: "preparing" }
+  | Attempting & { readonly phase: "preparing" }
   /** A lock statement may be waiting or may be held. */
-  | Opened & { readonly phase: "locking" }
+  | Attempting & { readonly phase: "locking" }
   /** Locked; coordinates, record and flush are under way. */
   | Locked & { readonly phase: "securing" }
   /** Everything is on disk; pre-freeze has been told but has not yet confirmed. */
@@ -131,6 +148,8 @@ export type WindowEvent =
   | { readonly type: "Prepared" }
   | { readonly type: "PreparationFailed"; readonly refusal: Refusal }
   | { readonly type: "LockAcquired" }
+  /** The attempt is over and everything it got is given back; another one may succeed. */
+  | { readonly type: "LockNotGranted"; readonly refusal: Refusal }
   | { readonly type: "LockRefused"; readonly refusal: Refusal }
   | { readonly type: "Secured" }
   | { readonly type: "SecuringFailed"; readonly refusal: Refusal }
@@ -141,11 +160,15 @@ export type WindowEvent =
   | { readonly type: "LockFileRemoved" }
   | { readonly type: "SignalReceived"; readonly signal: string }
   | { readonly type: "SessionLost"; readonly why: string }
+  /** So many clients wait that the server is about to refuse new ones. */
+  | { readonly type: "ConnectionsNearLimit"; readonly why: string }
   | { readonly type: "ReleaseFinished"; readonly proof: ReleaseProof }
   | { readonly type: "TimePassed" };
 
 /** What to do next, in the imperative. */
 export type WindowAction =
+  /** Connect again and wait for blockers, for another attempt. */
+  | "prepare"
   /** Send the lock statements. */
   | "lock"
   /** Read the coordinates, write the record, flush the data to disk. */
@@ -167,7 +190,7 @@ export interface Transition {
 
 /** A window that has just been opened. */
 export function openWindow(limits: WindowLimits, now: Instant): Window {
-  return { phase: "preparing", openedAt: now, limits };
+  return { phase: "preparing", openedAt: now, limits, attempts: 0, notGranted: null };
 }
 
 /**
@@ -273,11 +296,14 @@ function onOpening(window: OpeningWindow, event: WindowEvent, now: Instant): Tra
   switch (event.type) {
     case "Prepared":
       return window.phase === "preparing"
-        ? { window: { ...window, phase: "locking" }, actions: ["lock"] }
+        ? {
+          window: { ...window, phase: "locking", attempts: window.attempts + 1 },
+          actions: ["lock"],
+        }
         : stay(window);
     case "LockAcquired":
       return window.phase === "locking"
-        ? { window: { ...window, phase: "securing", lockedAt: now }, actions: ["secure"] }
+        ? { window: locked(window, now), actions: ["secure"] }
         : stay(window);
     case "Secured":
       return window.phase === "securing"
@@ -287,9 +313,18 @@ function onOpening(window: OpeningWindow, event: WindowEvent, now: Instant): Tra
       return window.phase === "answering"
         ? { window: { ...window, phase: "held" }, actions: ["confirm"] }
         : stay(window);
+    case "LockNotGranted":
+      return window.phase === "locking" && window.attempts < MAX_ATTEMPTS
+        ? {
+          window: { ...window, phase: "preparing", notGranted: event.refusal },
+          actions: ["prepare"],
+        }
+        : release(window, now, "refused", event.refusal);
     case "PreparationFailed":
     case "LockRefused":
       return release(window, now, "refused", event.refusal);
+    case "ConnectionsNearLimit":
+      return release(window, now, "connections-near-limit", tooManyConnections(event.why));
     case "SecuringFailed":
       return release(window, now, "not-secured", event.refusal);
     case "StarterLost":
@@ -329,12 +364,15 @@ function onHeld(window: HeldWindow, event: WindowEvent, now: Instant): Transitio
       return release(window, now, "signal", null);
     case "SessionLost":
       return release(window, now, "session-lost", null);
+    case "ConnectionsNearLimit":
+      return release(window, now, "connections-near-limit", null);
     case "StarterLost":
       // It died before it took the confirmation: its caller has seen a failure.
       return release(window, now, "starter-lost", null);
     case "Prepared":
     case "PreparationFailed":
     case "LockAcquired":
+    case "LockNotGranted":
     case "LockRefused":
     case "Secured":
     case "SecuringFailed":
@@ -359,7 +397,7 @@ function onReleasing(window: ReleasingWindow, event: WindowEvent, now: Instant):
     case "ThawRequested":
       // Our own hook removes the file first and then asks: it is the same thaw.
       return window.reason === "lock-file-removed" && window.wasHeld
-        ? { window: { ...window, reason: "thaw" }, actions: [] }
+        ? { window: { ...window, reason: "thaw", isThawed: true }, actions: [] }
         : stay(window);
     case "AbortRequested":
       return window.reason === "lock-file-removed" && window.wasHeld
@@ -374,6 +412,7 @@ function onReleasing(window: ReleasingWindow, event: WindowEvent, now: Instant):
     case "Prepared":
     case "PreparationFailed":
     case "LockAcquired":
+    case "LockNotGranted":
     case "LockRefused":
     case "Secured":
     case "SecuringFailed":
@@ -382,6 +421,7 @@ function onReleasing(window: ReleasingWindow, event: WindowEvent, now: Instant):
     case "LockFileRemoved":
     case "SignalReceived":
     case "SessionLost":
+    case "ConnectionsNearLimit":
       return stay(window);
     default:
       return event satisfies never;
@@ -391,7 +431,7 @@ function onReleasing(window: ReleasingWindow, event: WindowEvent, now: Instant):
 function onSettling(window: SettlingWindow, event: WindowEvent, now: Instant): Transition {
   switch (event.type) {
     case "ThawRequested":
-      return close({ ...window, reason: "thaw" }, now, window.releasedAt);
+      return close({ ...window, reason: "thaw", isThawed: true }, now, window.releasedAt);
     case "AbortRequested":
       return close({ ...window, reason: "freeze-failed" }, now, window.releasedAt);
     case "SignalReceived":
@@ -399,6 +439,7 @@ function onSettling(window: SettlingWindow, event: WindowEvent, now: Instant): T
     case "Prepared":
     case "PreparationFailed":
     case "LockAcquired":
+    case "LockNotGranted":
     case "LockRefused":
     case "Secured":
     case "SecuringFailed":
@@ -406,12 +447,17 @@ function onSettling(window: SettlingWindow, event: WindowEvent, now: Instant): T
     case "StarterLost":
     case "LockFileRemoved":
     case "SessionLost":
+    case "ConnectionsNearLimit":
     case "ReleaseFinished":
     case "TimePassed":
       return stay(window);
     default:
       return event satisfies never;
   }
+}
+
+function locked({ openedAt, limits, attempts }: OpeningWindow, now: Instant): Window {
+  return { phase: "securing", openedAt, limits, attempts, lockedAt: now };
 }
 
 function stay(window: Window): Transition {
@@ -429,8 +475,10 @@ function release(
       phase: "releasing",
       openedAt: window.openedAt,
       limits: window.limits,
+      attempts: window.attempts,
       lockedAt: "lockedAt" in window ? window.lockedAt : null,
       wasHeld: window.phase === "held",
+      isThawed: reason === "thaw",
       reason,
       refusal,
       releasingSince: now,
@@ -462,8 +510,8 @@ function unproven(window: Ending, reason: Reason): Reason {
 }
 
 function asEnding(window: Ending): Ending {
-  const { openedAt, limits, lockedAt, reason, wasHeld, refusal } = window;
-  return { openedAt, limits, lockedAt, reason, wasHeld, refusal };
+  const { openedAt, limits, attempts, lockedAt, reason, wasHeld, isThawed, refusal } = window;
+  return { openedAt, limits, attempts, lockedAt, reason, wasHeld, isThawed, refusal };
 }
 
 function close(window: Ending, now: Instant, releasedAt: Instant | null): Transition {
@@ -490,6 +538,7 @@ export function outcomeOf(reason: Reason, wasHeld: boolean): Outcome {
     case "starter-lost":
       return "aborted";
     case "hold-timeout":
+    case "connections-near-limit":
       return wasHeld ? "expired" : "refused";
     case "lock-file-removed":
     case "signal":
@@ -528,18 +577,37 @@ export function verdictOf(outcome: Outcome): Verdict {
   }
 }
 
+/**
+ * The verdict of one instance in a closed window. Where only the proof of an instance was bad, the
+ * others were held all the time; every other reason ended the hold of all of them. Without a thaw
+ * nobody knows whether the snapshot was done by then.
+ */
+export function instanceVerdict(window: Closed, proof: ReleaseProof | null): Verdict {
+  switch (window.reason) {
+    case "coordinates-moved":
+    case "coordinates-unread":
+    case "release-unconfirmed":
+      return proof === "equal" && window.isThawed ? "application-consistent" : window.verdict;
+    default:
+      return window.verdict;
+  }
+}
+
 function earlier(a: Instant, b: Instant): Instant {
   return { monoMs: Math.min(a.monoMs, b.monoMs), wallMs: Math.min(a.wallMs, b.wallMs) };
 }
 
 function outOfTime(window: OpeningWindow): Refusal {
+  const before = "notGranted" in window ? window.notGranted : null;
+  const since = before === null ? "" : `; before that, ${before.summary}`;
   return refusal(
     EXIT.lockNotObtained,
     "freeze-timeout",
     `Not frozen within freeze_timeout (${window.limits.freezeTimeoutMs} ms): still ${
       WHILE[window.phase]
-    }`,
-    "Nothing is locked; try again, or raise freeze_timeout in [locktables] below the caller's own limit",
+    }${since}`,
+    before?.hint ??
+      "Nothing is locked; try again, or raise freeze_timeout in [locktables] below the caller's own limit",
   );
 }
 
@@ -556,6 +624,15 @@ function heldTooLongBeforeAnswer(limits: WindowLimits): Refusal {
     "hold-timeout",
     `Locked, but the data was not on disk within hold_timeout (${limits.holdTimeoutMs} ms)`,
     "Nothing is locked any more; look at the disk's load, or raise hold_timeout in [locktables]",
+  );
+}
+
+function tooManyConnections(why: string): Refusal {
+  return refusal(
+    EXIT.lockNotObtained,
+    "connections-near-limit",
+    `The server was about to refuse customers: ${why}`,
+    "Nothing is locked; raise max_connections, or connection_mark in [locktables]",
   );
 }
 

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 
-import { coordinatesFrom, describePosition, isSamePosition } from "../../lib/mysql/coordinates.ts";
+import {
+  type Coordinates,
+  coordinatesFrom,
+  describePosition,
+  isSameHistory,
+  isSamePosition,
+} from "../../lib/mysql/coordinates.ts";
 
 Deno.test("MySQL's coordinates lose the line feeds of a long GTID set", () => {
   const row = {
@@ -82,6 +88,101 @@ Deno.test("coordinates: without a binlog there is nothing that could have moved"
 Deno.test("coordinates: an answer that cannot be read proves nothing", () => {
   const unreadable = coordinatesFrom([{}], {});
   assert.equal(isSamePosition(unreadable, unreadable), false);
+});
+
+type Gtid = Coordinates["gtid"];
+
+const MARIADB: Gtid = {
+  gtid_binlog_pos: "0-1-7,1-2-30",
+  gtid_slave_pos: "1-2-30",
+  gtid_current_pos: "0-1-7,1-2-30",
+  gtid_binlog_state: "0-1-7,1-2-30",
+};
+const MYSQL: Gtid = { gtid_mode: "ON", gtid_executed: "a:1-5,b:1-2", gtid_purged: "a:1-2" };
+
+/** GTIDs at the lock and at the release, and whether they prove that nothing was committed. */
+const HISTORIES: readonly (readonly [sentence: string, held: Gtid, now: Gtid, isSame: boolean])[] =
+  [
+    ["MariaDB with the same GTIDs has the same history", MARIADB, { ...MARIADB }, true],
+    ["MariaDB with one transaction more has not", MARIADB, {
+      ...MARIADB,
+      gtid_binlog_pos: "0-1-8,1-2-30",
+    }, false],
+    ["MariaDB with one more in a second domain has not", MARIADB, {
+      ...MARIADB,
+      gtid_binlog_pos: "0-1-7,1-2-31",
+    }, false],
+    ["MariaDB with a new domain has not", MARIADB, {
+      ...MARIADB,
+      gtid_binlog_pos: "0-1-7,1-2-30,5-1-1",
+    }, false],
+    [
+      "a MariaDB replica that applied something has not, even where it writes no binlog of it",
+      MARIADB,
+      {
+        ...MARIADB,
+        gtid_slave_pos: "1-2-31",
+        gtid_current_pos: "0-1-7,1-2-31",
+      },
+      false,
+    ],
+    ["a MariaDB that has never committed has the same history", { gtid_binlog_pos: "" }, {
+      gtid_binlog_pos: "",
+    }, true],
+    ["a MariaDB whose first commit came in between has not", { gtid_binlog_pos: "" }, {
+      gtid_binlog_pos: "0-1-1",
+    }, false],
+    ["a MariaDB that does not say it again proves nothing", MARIADB, {}, false],
+    ["MySQL with the same GTIDs has the same history", MYSQL, { ...MYSQL }, true],
+    ["MySQL with one transaction more has not", MYSQL, {
+      ...MYSQL,
+      gtid_executed: "a:1-6,b:1-2",
+    }, false],
+    ["MySQL with a new source has not", MYSQL, {
+      ...MYSQL,
+      gtid_executed: "a:1-5,b:1-2,c:1",
+    }, false],
+    ["MySQL that only purged old logs has the same history", MYSQL, {
+      ...MYSQL,
+      gtid_purged: "a:1-3",
+    }, true],
+    ["MySQL that does not say it again proves nothing", MYSQL, { gtid_mode: "ON" }, false],
+    // Without a GTID of its own a transaction leaves the set as it is.
+    ...["OFF", "OFF_PERMISSIVE", "ON_PERMISSIVE"].flatMap((gtid_mode) =>
+      [
+        [`MySQL with gtid_mode=${gtid_mode} proves nothing`, { ...MYSQL, gtid_mode }, {
+          ...MYSQL,
+          gtid_mode,
+        }, false],
+        [`MySQL that was set to gtid_mode=${gtid_mode} in between proves nothing`, MYSQL, {
+          ...MYSQL,
+          gtid_mode,
+        }, false],
+      ] as const
+    ),
+    ["a server without GTIDs proves nothing", {}, {}, false],
+  ];
+
+for (const [sentence, held, now, isSame] of HISTORIES) {
+  Deno.test(`history: ${sentence}`, () => {
+    const before = { log_bin: true, file: "binlog.000002", position: 1234, gtid: held };
+    const rotated = { log_bin: true, file: "binlog.000003", position: 4, gtid: now };
+    assert.equal(isSameHistory(before, rotated), isSame);
+    // Where the binlog ends is the other question.
+    assert.equal(isSameHistory(before, { ...before, gtid: now }), isSame);
+  });
+}
+
+Deno.test("history: a rotation by somebody else moves the position, and the GTIDs tell it from a commit", () => {
+  const row = (file: string, position: number) => ({ File: file, Position: position });
+  // A long set comes in lines, and not always in the same ones.
+  const held = coordinatesFrom([row("b.000002", 1234)], {
+    ...MYSQL,
+    gtid_executed: "a:1-5,\nb:1-2",
+  });
+  const rotated = coordinatesFrom([row("b.000003", 197)], MYSQL);
+  assert.equal(isSamePosition(held, rotated), false);
+  assert.equal(isSameHistory(held, rotated), true);
 });
 
 Deno.test("a place in the binlog is described as the servers' tools write it", () => {

@@ -35,6 +35,14 @@ const CASES: readonly (readonly [
     log_bin_basename: "/var/log/mysql/binlog",
     relay_log_basename: "/var/log/mysql/relay",
   }, ["/data/mysql", "/ibdata", "/redo", "/undo", "/data/aria", "/var/log/mysql"]],
+  ["MySQL's double write buffer and further tablespaces count", {
+    datadir: DATADIR,
+    innodb_doublewrite_dir: "/fast/dblwr",
+    innodb_directories: "/space/a;/space/b/;./c",
+  }, ["/var/lib/mysql", "/fast/dblwr", "/space/a", "/space/b", "/var/lib/mysql/c"]],
+  ["no further tablespaces are none", { datadir: DATADIR, innodb_directories: "" }, [
+    "/var/lib/mysql",
+  ]],
   ["a relative directory lies in the datadir", {
     datadir: "/data/",
     innodb_log_group_home_dir: "redo",

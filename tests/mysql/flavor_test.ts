@@ -93,10 +93,15 @@ for (const [major, minor, patch, expected] of AT_LEAST) {
   });
 }
 
+/** One statement for every MySQL; what is in it is tested below. */
+const IDLE_LOCKS = capabilitiesOf(server("9.7.4")).idleLocksStatement;
+
 const MYSQL_5_7: Capabilities = {
   backupStage: false,
   ftwrlWaitsForReaders: true,
+  idleLocksStatement: IDLE_LOCKS,
   maxStatementTime: false,
+  flushLogStatement: "FLUSH /* locktables */ NO_WRITE_TO_BINLOG ENGINE LOGS",
   binlogStatusStatement: "SHOW MASTER STATUS",
   binlogStatusPrivilege: "REPLICATION CLIENT",
   gtidVariables: ["gtid_mode", "gtid_executed", "gtid_purged"],
@@ -109,7 +114,9 @@ const MYSQL_8_2: Capabilities = {
 };
 const MARIADB_10_4: Capabilities = {
   ...MYSQL_5_7,
+  idleLocksStatement: null,
   maxStatementTime: true,
+  flushLogStatement: null,
   gtidVariables: ["gtid_binlog_pos", "gtid_slave_pos", "gtid_current_pos", "gtid_binlog_state"],
 };
 const MARIADB_10_5: Capabilities = {
@@ -141,3 +148,45 @@ for (const [version, expected] of CAPABILITIES) {
     assert.deepEqual(capabilitiesOf(version), expected);
   });
 }
+
+Deno.test("the statement for idle locks reads, is ours, and is one statement", () => {
+  assert.ok(IDLE_LOCKS !== null);
+  assert.match(IDLE_LOCKS, /^SELECT \/\* locktables \*\/ /);
+  assert.doesNotMatch(IDLE_LOCKS, /;|--|\b(insert|update|delete|set|kill)\b/i);
+});
+
+/** What the guard reads out of the rows, and what tells LOCK TABLES and HANDLER from a transaction. */
+const IDLE_LOCKS_SAYS: readonly (readonly [sentence: string, RegExp])[] = [
+  ["names the session", /t\.processlist_id AS id\b/],
+  ["names the account", /t\.processlist_user AS user\b/],
+  ["says how long it sleeps", /t\.processlist_time AS age_s\b/],
+  [
+    "names a table, so that a person knows whose it is",
+    /m\.object_schema.*m\.object_name.* AS held\b/s,
+  ],
+  ["looks at tables alone, not at GET_LOCK, which our own session has", /m\.object_type = 'TABLE'/],
+  ["looks at locks that are there, not at those that wait", /m\.lock_status = 'GRANTED'/],
+  [
+    "looks at sleeping sessions: the others are in the process list",
+    /t\.processlist_command = 'Sleep'/,
+  ],
+  ["finds LOCK TABLES READ", /'SHARED_READ_ONLY'/],
+  ["finds LOCK TABLES WRITE", /'SHARED_NO_READ_WRITE'/],
+  ["finds HANDLER", /m\.lock_duration = 'EXPLICIT'/],
+  [
+    "names each session once",
+    /GROUP BY t\.processlist_id, t\.processlist_user, t\.processlist_time$/,
+  ],
+];
+
+for (const [sentence, pattern] of IDLE_LOCKS_SAYS) {
+  Deno.test(`the statement for idle locks ${sentence}`, () => {
+    assert.match(IDLE_LOCKS ?? "", pattern);
+  });
+}
+
+Deno.test("the statement for idle locks leaves open transactions alone: they hold nobody up", () => {
+  for (const type of ["SHARED_READ'", "SHARED_WRITE'", "'TRANSACTION'"]) {
+    assert.ok(!IDLE_LOCKS?.includes(type), type);
+  }
+});

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 
 import { capabilitiesOf } from "../../lib/mysql/flavor.ts";
-import { describeBlocker, findBlockers, type GuardPolicy } from "../../lib/mysql/guard.ts";
+import {
+  type Blocker,
+  describeBlocker,
+  findBlockers,
+  findIdleBlockers,
+  findVictims,
+  type GuardPolicy,
+} from "../../lib/mysql/guard.ts";
 import { METHODS } from "../../lib/mysql/methods.ts";
 import type { Row } from "../../lib/mysql/session.ts";
 import { server } from "./servers.ts";
@@ -14,6 +21,7 @@ const MYSQL: GuardPolicy = {
 };
 const MARIADB: GuardPolicy = { ...MYSQL, can: capabilitiesOf(server("10.11.19-MariaDB")) };
 const BACKUP_STAGE: GuardPolicy = { ...MARIADB, method: METHODS["backup-stage"] };
+const OLD_MARIADB: GuardPolicy = { ...MYSQL, can: capabilitiesOf(server("10.4.34-MariaDB")) };
 
 /** A row of SHOW PROCESSLIST: an application's statement, 40 s old. */
 function session(row: Row): Row {
@@ -112,8 +120,16 @@ for (const [statement, kind] of STATEMENTS) {
     assert.equal(isBlocker({ Info: statement }, MYSQL), kind.mysql, "MySQL");
     assert.equal(isBlocker({ Info: statement }, MARIADB), kind.mariadb, "MariaDB");
     assert.equal(isBlocker({ Info: statement }, BACKUP_STAGE), false, "BACKUP STAGE");
+    // What kill_long_queries=select may end is what holds up MySQL and not MariaDB: a mere reader.
+    const [blocker] = findBlockers([session({ Info: statement })], MYSQL);
+    const expected = kind.mariadb ? "writer" : kind.mysql ? "reader" : undefined;
+    assert.equal(blocker?.kind, expected);
   });
 }
+
+Deno.test("guard: before 10.5 MariaDB's FTWRL waits for readers as MySQL's does", () => {
+  assert.ok(isBlocker({ Info: "SELECT * FROM t" }, OLD_MARIADB));
+});
 
 /** Sessions that are not looked at, or are, whatever they run. */
 const SESSIONS: readonly (readonly [sentence: string, row: Row, isBlocker: boolean])[] = [
@@ -182,6 +198,185 @@ Deno.test("guard: a blocker says who, how long, in what state, and what, in one 
 Deno.test("guard: only the first 80 characters of a statement are told", () => {
   const [blocker] = findBlockers([session({ Info: `UPDATE ${"x".repeat(200)}` })], MYSQL);
   assert.equal(blocker?.statement.length, 80);
+});
+
+/** A row of the statement for idle locks. */
+function idle(row: Row): Row {
+  return { id: 12, user: "app", age_s: 40, held: "shop.t", ...row };
+}
+
+const IDLE: Blocker = {
+  id: 12,
+  user: "app",
+  age_s: 40,
+  state: "Sleep",
+  statement: "holds shop.t by LOCK TABLES or HANDLER",
+  kind: "idle",
+};
+
+/** Who waits for a sleeping session with LOCK TABLES or HANDLER, where the server shows it. */
+const WAITS_FOR_IDLE: readonly (readonly [sentence: string, GuardPolicy, waits: boolean])[] = [
+  ["holds up FTWRL on MySQL", MYSQL, true],
+  ["holds up FTWRL on an old MariaDB", OLD_MARIADB, true],
+  ["holds up no FTWRL on MariaDB", MARIADB, false],
+  ["holds up no BACKUP STAGE", BACKUP_STAGE, false],
+];
+
+for (const [sentence, policy, waits] of WAITS_FOR_IDLE) {
+  Deno.test(`guard: a sleeping session with a lock ${sentence}`, () => {
+    assert.deepEqual(findIdleBlockers([idle({})], policy), waits ? [IDLE] : []);
+  });
+}
+
+/** Rows for idle locks, and whose ids are in the way of MySQL's FTWRL. */
+const IDLE_ROWS: readonly (readonly [sentence: string, rows: readonly Row[], ids: number[]])[] = [
+  ["nobody sleeps on a lock", [], []],
+  ["they come in the order of the rows", [idle({ id: 3 }), idle({ id: 1 })], [3, 1]],
+  ["our own two sessions do not count", [idle({ id: 100 }), idle({ id: 12 }), idle({ id: 101 })], [
+    12,
+  ]],
+  ["ids may come as text, our own too", [idle({ id: "101" }), idle({ id: "12" })], [12]],
+  // It ends by itself no sooner for being young, unlike a statement.
+  ["a lock of this very second counts: long_query_guard is of statements", [idle({ age_s: 0 })], [
+    12,
+  ]],
+  ["a lock without an age counts", [idle({ age_s: null })], [12]],
+];
+
+for (const [sentence, rows, ids] of IDLE_ROWS) {
+  Deno.test(`guard: idle locks: ${sentence}`, () => {
+    assert.deepEqual(findIdleBlockers(rows, MYSQL).map(({ id }) => id), ids);
+  });
+}
+
+Deno.test("guard: a lock without an age is told as new, not as NaN", () => {
+  assert.deepEqual(findIdleBlockers([idle({ age_s: null })], MYSQL).map(({ age_s }) => age_s), [0]);
+});
+
+Deno.test("guard: an idle blocker says who sleeps on what", () => {
+  assert.equal(
+    describeBlocker(IDLE),
+    "id 12 (app, 40 s, Sleep): holds shop.t by LOCK TABLES or HANDLER",
+  );
+});
+
+const READER: Blocker = {
+  id: 12,
+  user: "app",
+  age_s: 40,
+  state: "executing",
+  statement: "SELECT * FROM t",
+  kind: "reader",
+};
+const WRITER: Blocker = { ...READER, id: 13, statement: "UPDATE t SET a = 1", kind: "writer" };
+
+/** What may be killed under each setting, once everything was seen twice. */
+const KILLS: readonly (readonly ["off" | "select" | "all", Blocker["kind"][]])[] = [
+  ["off", []],
+  ["select", ["reader"]],
+  ["all", ["reader", "writer"]],
+];
+
+for (const [setting, kinds] of KILLS) {
+  Deno.test(`kill_long_queries=${setting} ends ${kinds.join(" and ") || "nothing"}, and never a session that sleeps`, () => {
+    const blockers = [READER, WRITER, { ...IDLE, id: 14 }];
+    const victims = findVictims(blockers, blockers, setting);
+    assert.deepEqual(victims.map(({ kind }) => kind), kinds);
+  });
+}
+
+/** The same id at the look before, and whether it may be killed now. */
+const SEEN_TWICE: readonly (readonly [sentence: string, before: Blocker[], isVictim: boolean])[] = [
+  ["a statement that goes on is killed", [{ ...READER, age_s: 39 }], true],
+  ["a statement seen twice in one second is killed", [READER], true],
+  ["a statement in another state is still the same", [{ ...READER, state: "Sending data" }], true],
+  ["a statement seen for the first time is not", [], false],
+  ["a statement that began anew is not", [{ ...READER, age_s: 41 }], false],
+  ["another statement of the session is not", [{ ...READER, statement: "SELECT 1 FROM u" }], false],
+  ["another user's session under a used id is not", [{ ...READER, user: "backup" }], false],
+  ["another session with the same statement is not", [{ ...READER, id: 11 }], false],
+  [
+    "one match among many is enough",
+    [{ ...READER, id: 11 }, READER, { ...READER, user: "b" }],
+    true,
+  ],
+];
+
+for (const [sentence, before, isVictim] of SEEN_TWICE) {
+  Deno.test(`kill_long_queries: ${sentence}`, () => {
+    for (const setting of ["select", "all"] as const) {
+      assert.deepEqual(findVictims(before, [READER], setting), isVictim ? [READER] : []);
+    }
+    assert.deepEqual(findVictims(before, [READER], "off"), []);
+  });
+}
+
+Deno.test("kill_long_queries: whoever has gone since the look before is not killed", () => {
+  assert.deepEqual(findVictims([READER, WRITER], [WRITER], "all"), [WRITER]);
+  assert.deepEqual(findVictims([READER, WRITER], [], "all"), []);
+});
+
+Deno.test("kill_long_queries: what takes rows for writing is no mere reader", () => {
+  const rows = ["SELECT * FROM t FOR UPDATE", "WITH c AS (SELECT 1) DELETE FROM t"].map((Info) =>
+    session({ Info })
+  );
+  const blockers = findBlockers(rows, MYSQL);
+  assert.equal(blockers.length, 2);
+  assert.deepEqual(findVictims(blockers, blockers, "select"), []);
+});
+
+/** Statements with a password, and how they are told. */
+const MASKED: readonly (readonly [statement: string, told: string])[] = [
+  ["ALTER USER a IDENTIFIED BY 's3cret'", "ALTER USER a IDENTIFIED BY …"],
+  ["ALTER USER a identified by 's3cret'", "ALTER USER a identified by …"],
+  ["ALTER USER a IDENTIFIED\n  BY\n  's3cret'", "ALTER USER a IDENTIFIED BY …"],
+  [
+    "CREATE USER a IDENTIFIED WITH mysql_native_password AS '*s3cret'",
+    "CREATE USER a IDENTIFIED WITH …",
+  ],
+  ["CREATE USER a IDENTIFIED VIA ed25519 USING 's3cret'", "CREATE USER a IDENTIFIED VIA …"],
+  ["CREATE USER a IDENTIFIED/**/BY 's3cret'", "CREATE USER a IDENTIFIED …"],
+  ["GRANT ALL ON *.* TO a IDENTIFIED BY 's3cret'", "GRANT ALL ON *.* TO a IDENTIFIED BY …"],
+  [
+    "CREATE USER a IDENTIFIED BY 's3cret', b IDENTIFIED BY 's3cret'",
+    "CREATE USER a IDENTIFIED BY …",
+  ],
+  ["SET PASSWORD FOR a = 's3cret'", "SET PASSWORD …"],
+  ["SET PASSWORD = PASSWORD('s3cret')", "SET PASSWORD …"],
+  ["UPDATE users SET password='s3cret' WHERE id=1", "UPDATE users SET password …"],
+  ["UPDATE users SET user_password='s3cret'", "UPDATE users SET user_password …"],
+  ["INSERT INTO u (password_hash) VALUES ('s3cret')", "INSERT INTO u (password_hash …"],
+  [
+    "CHANGE MASTER TO MASTER_HOST='h', MASTER_PASSWORD='s3cret'",
+    "CHANGE MASTER TO MASTER_HOST='h', MASTER_PASSWORD …",
+  ],
+  [
+    "CHANGE REPLICATION SOURCE TO SOURCE_PASSWORD='s3cret'",
+    "CHANGE REPLICATION SOURCE TO SOURCE_PASSWORD …",
+  ],
+  ["START SLAVE USER='r' PASSWORD='s3cret'", "START SLAVE USER='r' PASSWORD …"],
+  [
+    "CREATE SERVER s OPTIONS (USER 'r', PASSWORD 's3cret')",
+    "CREATE SERVER s OPTIONS (USER 'r', PASSWORD …",
+  ],
+  ["SELECT identified_at FROM t", "SELECT identified_at FROM t"],
+  ["UPDATE t SET a = 1", "UPDATE t SET a = 1"],
+];
+
+for (const [statement, told] of MASKED) {
+  Deno.test(`guard: ${JSON.stringify(statement)} is told without its password`, () => {
+    const line = describeBlocker({ ...WRITER, statement });
+    assert.equal(line, `id 13 (app, 40 s, executing): ${told}`);
+    assert.ok(!line.includes("s3cret"));
+  });
+}
+
+Deno.test("guard: a password stays hidden wherever the process list cuts the statement off", () => {
+  const statement = "ALTER USER a IDENTIFIED BY 's3cret'";
+  for (let length = 0; length <= statement.length; length += 1) {
+    const line = describeBlocker({ ...WRITER, statement: statement.slice(0, length) });
+    assert.ok(!line.includes("'s"), line);
+  }
 });
 
 Deno.test("guard: a hostile statement is classified at once", () => {

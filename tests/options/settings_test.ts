@@ -38,6 +38,7 @@ const DEFAULTS: Settings = {
   lockWaitTimeoutMs: 3_000,
   longQueryGuardMs: 1_000,
   killLongQueries: "off",
+  connectionMark: 0.9,
   onFailure: "abort",
   instances: [{ name: "main", connection: { user: "root", password: null, socket: null } }],
 };
@@ -87,6 +88,12 @@ const ACCEPTED: readonly (readonly [lines: string, changed: Partial<Settings>])[
   ["long_query_guard=100ms", { longQueryGuardMs: 100 }],
   ["kill_long_queries=select", { killLongQueries: "select" }],
   ["kill_long_queries=all", { killLongQueries: "all" }],
+  ["kill_long_queries=all\nkill-long-queries=off", {}],
+  ["connection_mark=10%", { connectionMark: 0.1 }],
+  ["connection_mark=75%", { connectionMark: 0.75 }],
+  ["connection-mark=100%", { connectionMark: 1 }],
+  ["connection_mark=off", { connectionMark: null }],
+  ["connection_mark=x\nconnection_mark=90%", {}],
   ["on_failure=proceed", { onFailure: "proceed" }],
 ];
 
@@ -111,6 +118,78 @@ const REFUSED: readonly (readonly [line: string, summary: string])[] = [
   [
     "kill_long_queries=yes",
     "Bad setting /root/.my.cnf:2: kill_long_queries is yes; want one of off, select, all",
+  ],
+  [
+    "connection_mark=9%",
+    "Bad setting /root/.my.cnf:2: connection_mark is 9%; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark=09%",
+    "Bad setting /root/.my.cnf:2: connection_mark is 09%; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark=0%",
+    "Bad setting /root/.my.cnf:2: connection_mark is 0%; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark=101%",
+    "Bad setting /root/.my.cnf:2: connection_mark is 101%; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark=999%",
+    "Bad setting /root/.my.cnf:2: connection_mark is 999%; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark=-50%",
+    "Bad setting /root/.my.cnf:2: connection_mark is -50%; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark=90",
+    "Bad setting /root/.my.cnf:2: connection_mark is 90; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark=0.9",
+    "Bad setting /root/.my.cnf:2: connection_mark is 0.9; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark=90.5%",
+    "Bad setting /root/.my.cnf:2: connection_mark is 90.5%; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark=90 %",
+    "Bad setting /root/.my.cnf:2: connection_mark is 90 %; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark=1e1%",
+    "Bad setting /root/.my.cnf:2: connection_mark is 1e1%; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark=OFF",
+    "Bad setting /root/.my.cnf:2: connection_mark is OFF; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark=none",
+    "Bad setting /root/.my.cnf:2: connection_mark is none; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark",
+    "Bad setting /root/.my.cnf:2: connection_mark has no value; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_mark=",
+    "Bad setting /root/.my.cnf:2: connection_mark is empty; want a share from 10% to 100%, or off",
+  ],
+  [
+    "connection_marc=90%",
+    "Unknown setting /root/.my.cnf:2: connection_marc in [locktables]; want connection_mark",
+  ],
+  [
+    "kill_long_queries=SELECT",
+    "Bad setting /root/.my.cnf:2: kill_long_queries is SELECT; want one of off, select, all",
+  ],
+  [
+    "kill_long_queries",
+    "Bad setting /root/.my.cnf:2: kill_long_queries has no value; want one of off, select, all",
   ],
   ["on_failure=", "Bad setting /root/.my.cnf:2: on_failure is empty; want one of abort, proceed"],
   [
@@ -174,7 +253,7 @@ const REFUSED: readonly (readonly [line: string, summary: string])[] = [
   [
     "ssl-ca=/etc/ca.pem",
     "Unknown setting /root/.my.cnf:2: ssl-ca in [locktables]; want one of method, hold_timeout, freeze_timeout, " +
-    "lock_wait_timeout, long_query_guard, kill_long_queries, on_failure, instances, user, password, socket, host, protocol, port",
+    "lock_wait_timeout, long_query_guard, kill_long_queries, connection_mark, on_failure, instances, user, password, socket, host, protocol, port",
   ],
   [
     "host=db.example",
@@ -219,6 +298,24 @@ Deno.test("the hint for a bad setting is a line that works", () => {
     refused("[locktables]\n\nhold_timeout=60\n").hint,
     "Write for example hold_timeout=1m in line 3 of /root/.my.cnf, then run: locktables check",
   );
+});
+
+Deno.test("the hint for a bad share is a line that works", () => {
+  const { hint } = refused("[locktables]\nconnection_mark=90\n");
+  assert.equal(
+    hint,
+    "Write for example connection_mark=90% in line 2 of /root/.my.cnf, then run: locktables check",
+  );
+  const example = /connection_mark=\S+/.exec(hint)?.[0];
+  assert.deepEqual(fromText(`[locktables]\n${example}\n`).settings, DEFAULTS);
+});
+
+Deno.test("every whole percentage from 10 to 100 is that share, and no other is one", () => {
+  for (let percent = 0; percent <= 120; percent += 1) {
+    const text = `[locktables]\nconnection_mark=${percent}%\n`;
+    if (percent < 10 || percent > 100) refused(text);
+    else assert.equal(fromText(text).settings.connectionMark, percent / 100);
+  }
 });
 
 Deno.test("the first bad setting of the file is the one refused", () => {
@@ -412,6 +509,8 @@ Deno.test("any options give settings or a refusal of one line, and never throw",
     "method",
     "hold_timeout",
     "lock_wait_timeout",
+    "kill_long_queries",
+    "connection_mark",
     "instances",
     "loose-x",
     "password",
@@ -423,7 +522,19 @@ Deno.test("any options give settings or a refusal of one line, and never throw",
   );
   const value = fc.oneof(
     fc.string(),
-    fc.constantFrom("auto", "8s", "a,b", "a", "localhost", "socket", "/s", "__proto__"),
+    fc.constantFrom(
+      "auto",
+      "8s",
+      "90%",
+      "%",
+      "off",
+      "a,b",
+      "a",
+      "localhost",
+      "socket",
+      "/s",
+      "__proto__",
+    ),
   );
   const group = fc.constantFrom("client", "locktables", "client_a", "locktables_a", "__proto__");
   const line = fc.record({

@@ -6,6 +6,7 @@ import {
   planBundles,
   requireIntegrity,
   requireSha256,
+  trim,
 } from "../../scripts/build.ts";
 import { repositoryRoot, run, runOrFail, ScriptError } from "../../scripts/shell.ts";
 
@@ -192,4 +193,17 @@ Deno.test("build: two builds of one tree are the same to the byte, wherever and 
     }
     assert.equal(products[0], products[1]);
   });
+});
+
+Deno.test("build: a module that is cut out leaves its wrapper, and a missing one stops it", () => {
+  const bundle =
+    'var require_a = __commonJS({\n  "npm/a/1.2.3/lib/b.js"(exports) {\n    big();\n  }\n});\nrest();\n';
+  assert.equal(
+    trim(bundle, { path: "a/lib/b.js", body: "exports.b = [];" }, "a.js"),
+    'var require_a = __commonJS({\n  "npm/a/1.2.3/lib/b.js"(exports) {\nexports.b = [];\n  }\n});\nrest();\n',
+  );
+  assert.throws(
+    () => trim(bundle, { path: "a/lib/gone.js", body: "" }, "a.js"),
+    isOneLineWith("a.js", "a/lib/gone.js"),
+  );
 });

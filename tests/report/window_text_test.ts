@@ -14,8 +14,16 @@ import {
   recordOfDeadLocker,
   type WindowRecord,
 } from "../../lib/window/record.ts";
-import { transition } from "../../lib/window/window.ts";
-import { after, at, type EventName, EVENTS, heldAnd, STATES } from "../window/fixtures.ts";
+import { MAX_ATTEMPTS, transition } from "../../lib/window/window.ts";
+import {
+  after,
+  at,
+  type EventName,
+  EVENTS,
+  heldAnd,
+  notGranted,
+  STATES,
+} from "../window/fixtures.ts";
 import { DETAILS, INSTANCE } from "../window/record_fixtures.ts";
 
 const MAIN = "main (MariaDB 10.11.19, backup-stage, binlog.000002:1234)";
@@ -75,6 +83,36 @@ const ENDS: readonly {
     isGood: false,
     line:
       "The snapshot is only crash-consistent: the lock expired at 2026-01-02T03:04:25.210Z, hold_timeout (20000 ms) after it was taken. Have the caller thaw sooner, or raise hold_timeout in [locktables] of /root/.my.cnf",
+  },
+  {
+    name: "a server that filled up with waiting clients",
+    record: recordOf(heldAnd("ConnectionsNearLimit", "ReleaseFinished equal"), {
+      ...DETAILS,
+      detail: EVENTS.ConnectionsNearLimit.why,
+    }),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock was let go at 2026-01-02T03:04:05.600Z, before the server would have refused customers (main: 136 of max_connections 151 are in use, connection_mark is 135). Have the caller thaw sooner, raise max_connections, or raise connection_mark in [locktables]",
+  },
+  {
+    name: "a server that filled up, and whose sessions had to be cut",
+    record: closed("ConnectionsNearLimit", "ReleaseFinished cut"),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock was let go at 2026-01-02T03:04:05.600Z, before the server would have refused customers. Have the caller thaw sooner, raise max_connections, or raise connection_mark in [locktables]",
+  },
+  {
+    name: "a server that filled up before the promise",
+    record: recordOf(after("Prepared", "ConnectionsNearLimit", "ReleaseFinished equal"), DETAILS),
+    isGood: true,
+    line:
+      "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (connections-near-limit)",
+  },
+  {
+    name: "a lock that was never granted",
+    record: recordOf(after(...notGranted(MAX_ATTEMPTS), "ReleaseFinished equal"), DETAILS),
+    isGood: true,
+    line: "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (refused)",
   },
   {
     name: "a lock file that somebody removed",
@@ -138,19 +176,19 @@ const ENDS: readonly {
     name: "a pre-freeze that was cancelled by the thaw",
     record: recordOf(after("Prepared", "ThawRequested", "ReleaseFinished cut"), DETAILS),
     isGood: true,
-    line: 'Nothing to thaw: pre-freeze had not promised the lock and is cancelled (thaw)',
+    line: "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (thaw)",
   },
   {
     name: "a pre-freeze that was refused just then",
     record: recordOf(after("PreparationFailed", "ReleaseFinished equal"), DETAILS),
     isGood: true,
-    line: 'Nothing to thaw: pre-freeze had not promised the lock and is cancelled (refused)',
+    line: "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (refused)",
   },
   {
     name: "a locker that died before it said frozen",
     record: recordOfDeadLocker(recordOf(STATES.locking, DETAILS), at(5_000)),
     isGood: true,
-    line: 'Nothing to thaw: pre-freeze had not promised the lock and is cancelled (locker-died)',
+    line: "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (locker-died)",
   },
 ];
 
@@ -224,6 +262,21 @@ const STATUSES: readonly (readonly [
     null,
     recordOf(after("PreparationFailed", "ReleaseFinished equal"), DETAILS),
     "No window is open.\nLast window: opened 2026-01-02T03:04:05.000Z, refused (refused), not-quiesced: Cannot do something.",
+  ],
+  [
+    "a window that tries again",
+    recordOf(STATES["preparing another attempt"], { ...DETAILS, instances: [] }),
+    null,
+    "A window is open (preparing) since 2026-01-02T03:04:05.000Z, opened by qemu.\nNo window before.",
+  ],
+  [
+    "a window before in which the server filled up",
+    null,
+    recordOf(heldAnd("ConnectionsNearLimit", "ReleaseFinished equal"), {
+      ...DETAILS,
+      detail: EVENTS.ConnectionsNearLimit.why,
+    }),
+    `No window is open.\nLast window: opened 2026-01-02T03:04:05.000Z, held 400 ms, expired (connections-near-limit), crash-consistent: ${EVENTS.ConnectionsNearLimit.why}.`,
   ],
   [
     // Invariant 10: the image says what it is, and never that it is frozen.

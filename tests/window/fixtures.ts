@@ -2,6 +2,7 @@
 import { EXIT, type Refusal, refusal } from "../../lib/report/refusal.ts";
 import type { Instant } from "../../lib/sys/clock.ts";
 import {
+  MAX_ATTEMPTS,
   openWindow,
   type Phase,
   transition,
@@ -29,11 +30,20 @@ export const REFUSAL: Refusal = refusal(
   "Do something else",
 );
 
+/** A refusal as an attempt that was not granted brings it. */
+export const NOT_GRANTED: Refusal = refusal(
+  EXIT.lockNotObtained,
+  "lock-wait-timeout",
+  "The lock was not granted; blocked by id 12",
+  "Run KILL QUERY 12",
+);
+
 /** One event of each kind, the four proofs apart. */
 export const EVENTS = {
   Prepared: { type: "Prepared" },
   PreparationFailed: { type: "PreparationFailed", refusal: REFUSAL },
   LockAcquired: { type: "LockAcquired" },
+  LockNotGranted: { type: "LockNotGranted", refusal: NOT_GRANTED },
   LockRefused: { type: "LockRefused", refusal: REFUSAL },
   Secured: { type: "Secured" },
   SecuringFailed: { type: "SecuringFailed", refusal: REFUSAL },
@@ -44,6 +54,10 @@ export const EVENTS = {
   LockFileRemoved: { type: "LockFileRemoved" },
   SignalReceived: { type: "SignalReceived", signal: "SIGTERM" },
   SessionLost: { type: "SessionLost", why: "main: the server closed the connection" },
+  ConnectionsNearLimit: {
+    type: "ConnectionsNearLimit",
+    why: "main: 136 of max_connections 151 are in use, connection_mark is 135",
+  },
   "ReleaseFinished equal": { type: "ReleaseFinished", proof: "equal" },
   "ReleaseFinished moved": { type: "ReleaseFinished", proof: "moved" },
   "ReleaseFinished unread": { type: "ReleaseFinished", proof: "unread" },
@@ -70,10 +84,17 @@ export function heldAnd(...names: readonly EventName[]): Window {
   return after(...GOOD_WAY, ...names);
 }
 
+/** So many attempts that were not granted, and the preparation of the next one. */
+export function notGranted(times: number): EventName[] {
+  return Array.from({ length: times }, () => ["Prepared", "LockNotGranted"] as const).flat();
+}
+
 /** States that behave differently: the phases, and what is being waited for in them. */
 export const STATES = {
   preparing: after(),
+  "preparing another attempt": after(...notGranted(1)),
   locking: after("Prepared"),
+  "locking for the last time": after(...notGranted(MAX_ATTEMPTS - 1), "Prepared"),
   securing: after("Prepared", "LockAcquired"),
   answering: after("Prepared", "LockAcquired", "Secured"),
   held: heldAnd(),
@@ -81,6 +102,7 @@ export const STATES = {
   "releasing for a thaw": heldAnd("ThawRequested"),
   "releasing for the lock file": heldAnd("LockFileRemoved"),
   "releasing for a signal": heldAnd("SignalReceived"),
+  "releasing for a full server": heldAnd("ConnectionsNearLimit"),
   settling: heldAnd("LockFileRemoved", "ReleaseFinished equal"),
   closed: heldAnd("ThawRequested", "ReleaseFinished equal"),
 } as const satisfies Record<string, Window>;

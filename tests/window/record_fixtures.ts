@@ -23,6 +23,8 @@ export const INSTANCE: InstanceRecord = {
     gtid: { gtid_binlog_pos: "0-1-7" },
   },
   coordinates_at_release: { file: "binlog.000002", position: 1234 },
+  release_proof: "equal",
+  verdict: null,
 };
 
 /** The details of a test window. */

@@ -9,8 +9,8 @@ import {
   SCHEMA_VERSION,
   type WindowRecord,
 } from "../../lib/window/record.ts";
-import { transition } from "../../lib/window/window.ts";
-import { after, at, EVENTS, heldAnd, type StateName, STATES } from "./fixtures.ts";
+import { type ReleaseProof, transition, type Verdict } from "../../lib/window/window.ts";
+import { after, at, type EventName, EVENTS, heldAnd, type StateName, STATES } from "./fixtures.ts";
 import { DETAILS, INSTANCE } from "./record_fixtures.ts";
 
 type State = Pick<
@@ -25,6 +25,7 @@ type State = Pick<
   | "outcome"
   | "reason"
   | "verdict"
+  | "attempts"
 >;
 
 const OPEN: Omit<State, "phase"> = {
@@ -37,6 +38,7 @@ const OPEN: Omit<State, "phase"> = {
   outcome: null,
   reason: null,
   verdict: null,
+  attempts: 1,
 };
 
 // The test windows are locked 200 ms after the opening and may be held for 20 s.
@@ -47,8 +49,10 @@ const LOCKED = {
 };
 
 const RECORDS: Record<StateName, State> = {
-  preparing: { ...OPEN, phase: "preparing" },
+  preparing: { ...OPEN, phase: "preparing", attempts: 0 },
+  "preparing another attempt": { ...OPEN, phase: "preparing" },
   locking: { ...OPEN, phase: "locking" },
+  "locking for the last time": { ...OPEN, phase: "locking", attempts: 3 },
   securing: { ...LOCKED, phase: "securing" },
   answering: { ...LOCKED, phase: "answering" },
   held: { ...LOCKED, phase: "held", was_held: true },
@@ -61,6 +65,12 @@ const RECORDS: Record<StateName, State> = {
     reason: "lock-file-removed",
   },
   "releasing for a signal": { ...LOCKED, phase: "releasing", was_held: true, reason: "signal" },
+  "releasing for a full server": {
+    ...LOCKED,
+    phase: "releasing",
+    was_held: true,
+    reason: "connections-near-limit",
+  },
   settling: {
     ...LOCKED,
     phase: "settling",
@@ -86,6 +96,8 @@ for (const [state, expected] of Object.entries(RECORDS) as [StateName, State][])
   Deno.test(`the record of a window that is ${state} says so`, () => {
     const record = recordOf(STATES[state], DETAILS);
     assert.deepEqual({ ...record, ...expected }, record);
+    // A state in between has no verdict, not even of one instance.
+    assert.deepEqual(record.instances.map(({ verdict }) => verdict), [expected.verdict]);
     assert.equal(record.opened_at, "2026-01-02T03:04:05.000Z");
   });
 }
@@ -109,6 +121,90 @@ Deno.test("the detail of a refused window is its refusal", () => {
   const record = recordOf(after("PreparationFailed"), { ...DETAILS, detail: "something else" });
   assert.equal(record.detail, "Cannot do something");
 });
+
+Deno.test("a server that filled up under a held lock closes its window as expired", () => {
+  const record = recordOf(heldAnd("ConnectionsNearLimit", "ReleaseFinished equal"), {
+    ...DETAILS,
+    detail: EVENTS.ConnectionsNearLimit.why,
+  });
+  assert.deepEqual(
+    [record.outcome, record.reason, record.verdict, record.was_held, record.held_ms, record.detail],
+    [
+      "expired",
+      "connections-near-limit",
+      "crash-consistent",
+      true,
+      400,
+      EVENTS.ConnectionsNearLimit.why,
+    ],
+  );
+});
+
+Deno.test("a server that filled up before the promise refuses, and the record says the numbers", () => {
+  const record = recordOf(
+    after("Prepared", "ConnectionsNearLimit", "ReleaseFinished cut"),
+    DETAILS,
+  );
+  assert.deepEqual(
+    [record.outcome, record.reason, record.verdict, record.was_held, record.attempts],
+    ["refused", "connections-near-limit", "not-quiesced", false, 1],
+  );
+  assert.ok(record.detail?.includes(EVENTS.ConnectionsNearLimit.why), `${record.detail}`);
+});
+
+Deno.test("a lock that was not granted until the time was over leaves its blockers in the record", () => {
+  const { window } = transition(
+    STATES["preparing another attempt"],
+    EVENTS.TimePassed,
+    at(30_000),
+  );
+  const record = recordOf(window, DETAILS);
+  assert.equal(record.attempts, 1);
+  assert.ok(record.detail?.includes("blocked by id 12"), `${record.detail}`);
+});
+
+/** Two instances in a window that only the proof of one spoilt, and in one that was lost. */
+const TOGETHER: readonly (readonly [
+  sentence: string,
+  events: readonly EventName[],
+  proofs: readonly (readonly [ReleaseProof | null, Verdict])[],
+])[] = [
+  ["one that moved does not spoil the other", ["ThawRequested", "ReleaseFinished moved"], [
+    ["moved", "crash-consistent"],
+    ["equal", "application-consistent"],
+  ]],
+  ["one whose sessions were cut does not spoil the other", [
+    "ThawRequested",
+    "ReleaseFinished cut",
+  ], [["equal", "application-consistent"], ["cut", "crash-consistent"]]],
+  ["no thaw spoils both", ["LockFileRemoved", "ReleaseFinished moved"], [
+    ["moved", "crash-consistent"],
+    ["equal", "crash-consistent"],
+  ]],
+  ["a lost session spoils both", ["SessionLost", "ReleaseFinished cut"], [
+    ["cut", "crash-consistent"],
+    ["equal", "crash-consistent"],
+  ]],
+  ["a full server spoils both", ["ConnectionsNearLimit", "ReleaseFinished equal"], [
+    ["equal", "crash-consistent"],
+    ["equal", "crash-consistent"],
+  ]],
+  ["a good window is good for both", ["ThawRequested", "ReleaseFinished equal"], [
+    ["equal", "application-consistent"],
+    ["equal", "application-consistent"],
+  ]],
+];
+
+for (const [sentence, events, proofs] of TOGETHER) {
+  Deno.test(`of two instances: ${sentence}, and the window's verdict is the worst`, () => {
+    const instances = proofs.map(([release_proof]) => ({ ...INSTANCE, release_proof }));
+    const record = recordOf(heldAnd(...events), { ...DETAILS, instances });
+    const verdicts = proofs.map(([, verdict]) => verdict);
+    assert.deepEqual(record.instances.map(({ verdict }) => verdict), verdicts);
+    const isGood = verdicts.every((verdict) => verdict === "application-consistent");
+    assert.equal(record.verdict, isGood ? "application-consistent" : "crash-consistent");
+  });
+}
 
 Deno.test("a window that was never locked has no times of a lock, even when it is closed", () => {
   const record = recordOf(after("PreparationFailed", "ReleaseFinished equal"), DETAILS);
@@ -172,6 +268,7 @@ for (const [state, outcome, verdict] of DEAD) {
       outcome,
       reason: "locker-died",
       verdict,
+      instances: [{ ...INSTANCE, verdict }],
       detail: "The locker (pid 4711) ended without closing the window",
     });
   });

@@ -6,8 +6,11 @@ import assert from "node:assert/strict";
 
 import type { Instant } from "../../lib/sys/clock.ts";
 import { plus } from "../../lib/sys/clock.ts";
+import { EXIT } from "../../lib/report/refusal.ts";
 import {
+  instanceVerdict,
   LOCK_FILE_GRACE_MS,
+  MAX_ATTEMPTS,
   nextDeadline,
   type Outcome,
   outcomeOf,
@@ -21,11 +24,14 @@ import {
   type WindowAction,
 } from "../../lib/window/window.ts";
 import {
+  after,
   at,
   type EventName,
   EVENTS,
   heldAnd,
   LIMITS,
+  NOT_GRANTED,
+  notGranted,
   OPENED,
   phaseOf,
   REFUSAL,
@@ -47,7 +53,8 @@ function nameOf(window: Window): string {
 
 /** The one action that belongs to coming into a phase; the table need not repeat it. */
 const ON_ENTRY: Record<Window["phase"], readonly WindowAction[]> = {
-  preparing: [],
+  // Coming back for another attempt; the first preparation begins with the window itself.
+  preparing: ["prepare"],
   locking: ["lock"],
   securing: ["secure"],
   answering: ["answer"],
@@ -60,9 +67,8 @@ const ON_ENTRY: Record<Window["phase"], readonly WindowAction[]> = {
 /** Nothing changes: the event has no meaning in this state, or no news. */
 const STAYS = "-";
 
-// The four states before the promise differ only in which event takes them on.
-type Opening = "preparing" | "locking" | "securing" | "answering";
-type Onward = "Prepared" | "LockAcquired" | "Secured" | "StarterAccepted";
+// The states before the promise differ only in which event takes them on, or back.
+type Onward = "Prepared" | "LockAcquired" | "LockNotGranted" | "Secured" | "StarterAccepted";
 
 const WHILE_OPENING: Record<Exclude<EventName, Onward>, string> = {
   PreparationFailed: "releasing: refused",
@@ -74,6 +80,7 @@ const WHILE_OPENING: Record<Exclude<EventName, Onward>, string> = {
   LockFileRemoved: "releasing: lock-file-removed",
   SignalReceived: "releasing: signal",
   SessionLost: "releasing: session-lost",
+  ConnectionsNearLimit: "releasing: connections-near-limit",
   "ReleaseFinished equal": STAYS,
   "ReleaseFinished moved": STAYS,
   "ReleaseFinished unread": STAYS,
@@ -85,6 +92,7 @@ const NO_NEWS: Record<EventName, string> = {
   Prepared: STAYS,
   PreparationFailed: STAYS,
   LockAcquired: STAYS,
+  LockNotGranted: STAYS,
   LockRefused: STAYS,
   Secured: STAYS,
   SecuringFailed: STAYS,
@@ -95,6 +103,7 @@ const NO_NEWS: Record<EventName, string> = {
   LockFileRemoved: STAYS,
   SignalReceived: STAYS,
   SessionLost: STAYS,
+  ConnectionsNearLimit: STAYS,
   "ReleaseFinished equal": STAYS,
   "ReleaseFinished moved": STAYS,
   "ReleaseFinished unread": STAYS,
@@ -102,18 +111,24 @@ const NO_NEWS: Record<EventName, string> = {
   TimePassed: STAYS,
 };
 
-const ONWARD: Record<Opening, Record<Onward, string>> = {
-  preparing: { Prepared: "locking", LockAcquired: STAYS, Secured: STAYS, StarterAccepted: STAYS },
-  locking: { Prepared: STAYS, LockAcquired: "securing", Secured: STAYS, StarterAccepted: STAYS },
-  securing: { Prepared: STAYS, LockAcquired: STAYS, Secured: "answering", StarterAccepted: STAYS },
-  answering: { Prepared: STAYS, LockAcquired: STAYS, Secured: STAYS, StarterAccepted: "held" },
+/** In another phase than their own: good news is dropped, bad news ends the window. */
+const OUT_OF_TURN: Record<Onward, string> = {
+  Prepared: STAYS,
+  LockAcquired: STAYS,
+  LockNotGranted: "releasing: refused",
+  Secured: STAYS,
+  StarterAccepted: STAYS,
 };
 
+const OPENING = { ...WHILE_OPENING, ...OUT_OF_TURN };
+
 const TABLE: Record<StateName, Record<EventName, string>> = {
-  preparing: { ...WHILE_OPENING, ...ONWARD.preparing },
-  locking: { ...WHILE_OPENING, ...ONWARD.locking },
-  securing: { ...WHILE_OPENING, ...ONWARD.securing },
-  answering: { ...WHILE_OPENING, ...ONWARD.answering },
+  preparing: { ...OPENING, Prepared: "locking" },
+  "preparing another attempt": { ...OPENING, Prepared: "locking" },
+  locking: { ...OPENING, LockAcquired: "securing", LockNotGranted: "preparing" },
+  "locking for the last time": { ...OPENING, LockAcquired: "securing" },
+  securing: { ...OPENING, Secured: "answering" },
+  answering: { ...OPENING, StarterAccepted: "held" },
   held: {
     ...NO_NEWS,
     StarterLost: "releasing: starter-lost",
@@ -122,6 +137,7 @@ const TABLE: Record<StateName, Record<EventName, string>> = {
     LockFileRemoved: "releasing: lock-file-removed",
     SignalReceived: "releasing: signal",
     SessionLost: "releasing: session-lost",
+    ConnectionsNearLimit: "releasing: connections-near-limit",
   },
   "releasing, never promised": {
     ...NO_NEWS,
@@ -153,6 +169,13 @@ const TABLE: Record<StateName, Record<EventName, string>> = {
     "ReleaseFinished unread": "closed: lost, signal",
     "ReleaseFinished cut": "closed: lost, signal",
   },
+  "releasing for a full server": {
+    ...NO_NEWS,
+    "ReleaseFinished equal": "closed: expired, connections-near-limit",
+    "ReleaseFinished moved": "closed: expired, connections-near-limit",
+    "ReleaseFinished unread": "closed: expired, connections-near-limit",
+    "ReleaseFinished cut": "closed: expired, connections-near-limit",
+  },
   settling: {
     ...NO_NEWS,
     ThawRequested: "closed: released, thaw",
@@ -164,6 +187,11 @@ const TABLE: Record<StateName, Record<EventName, string>> = {
 
 /** Within every limit of every state. */
 const SOON = at(1_000);
+
+/** States in which pre-freeze still waits for its answer. */
+const BEFORE_THE_PROMISE = (Object.keys(STATES) as StateName[]).filter((state) =>
+  ["preparing", "locking", "securing", "answering"].includes(phaseOf(state))
+);
 
 function check(before: Window, { window, actions }: Transition, expected: string): void {
   if (expected === STAYS) {
@@ -197,7 +225,10 @@ Deno.test("every phase has a state in the table, named after it", () => {
 /** What each state waits for, in milliseconds since the window was opened. */
 const DEADLINES: Record<StateName, { readonly ms: number | null; readonly then: string }> = {
   preparing: { ms: LIMITS.freezeTimeoutMs, then: "releasing: freeze-timeout" },
+  // One budget for all attempts.
+  "preparing another attempt": { ms: LIMITS.freezeTimeoutMs, then: "releasing: freeze-timeout" },
   locking: { ms: LIMITS.freezeTimeoutMs, then: "releasing: freeze-timeout" },
+  "locking for the last time": { ms: LIMITS.freezeTimeoutMs, then: "releasing: freeze-timeout" },
   // Locked at 200 ms: the hold ends before the freeze would.
   securing: { ms: 200 + LIMITS.holdTimeoutMs, then: "releasing: hold-timeout" },
   answering: { ms: 200 + LIMITS.holdTimeoutMs, then: "releasing: hold-timeout" },
@@ -212,6 +243,10 @@ const DEADLINES: Record<StateName, { readonly ms: number | null; readonly then: 
     then: "closed: lost, release-unconfirmed",
   },
   "releasing for a signal": { ms: 500 + RELEASE_LIMIT_MS, then: "closed: lost, signal" },
+  "releasing for a full server": {
+    ms: 500 + RELEASE_LIMIT_MS,
+    then: "closed: expired, connections-near-limit",
+  },
   settling: { ms: 600 + LOCK_FILE_GRACE_MS, then: "closed: lost, lock-file-removed" },
   closed: { ms: null, then: STAYS },
 };
@@ -266,7 +301,10 @@ Deno.test("a window that is slow to lock is bounded by freeze_timeout, not by ho
 /** Events that come when the deadline has passed and the timer has not: the deadline wins. */
 const TOO_LATE: readonly (readonly [StateName, EventName, string, readonly WindowAction[]])[] = [
   ["preparing", "Prepared", "releasing: freeze-timeout", ["release"]],
+  ["preparing another attempt", "Prepared", "releasing: freeze-timeout", ["release"]],
   ["locking", "LockAcquired", "releasing: freeze-timeout", ["release"]],
+  ["locking", "LockNotGranted", "releasing: freeze-timeout", ["release"]],
+  ["locking", "LockRefused", "releasing: freeze-timeout", ["release"]],
   ["securing", "Secured", "releasing: hold-timeout", ["release"]],
   ["answering", "StarterAccepted", "releasing: hold-timeout", ["release"]],
   ["held", "ThawRequested", "releasing: hold-timeout", ["release"]],
@@ -274,6 +312,7 @@ const TOO_LATE: readonly (readonly [StateName, EventName, string, readonly Windo
   ["held", "LockFileRemoved", "releasing: hold-timeout", ["release"]],
   ["held", "SessionLost", "releasing: hold-timeout", ["release"]],
   ["held", "SignalReceived", "releasing: hold-timeout", ["release"]],
+  ["held", "ConnectionsNearLimit", "releasing: hold-timeout", ["release"]],
   // A stray report is not of the release that only begins with this event.
   ["locking", "ReleaseFinished equal", "releasing: freeze-timeout", ["release"]],
   ["held", "ReleaseFinished equal", "releasing: hold-timeout", ["release"]],
@@ -300,6 +339,15 @@ const SECOND_WORDS: readonly (readonly [readonly EventName[], string])[] = [
   [["SessionLost", "ThawRequested", "ReleaseFinished equal"], "closed: lost, session-lost"],
   [["SignalReceived", "ThawRequested", "ReleaseFinished equal"], "closed: lost, signal"],
   [["ThawRequested", "SignalReceived", "ReleaseFinished equal"], "closed: released, thaw"],
+  [["ThawRequested", "ConnectionsNearLimit", "ReleaseFinished equal"], "closed: released, thaw"],
+  [
+    ["ConnectionsNearLimit", "ThawRequested", "ReleaseFinished equal"],
+    "closed: expired, connections-near-limit",
+  ],
+  [
+    ["ConnectionsNearLimit", "LockFileRemoved", "ThawRequested", "ReleaseFinished equal"],
+    "closed: expired, connections-near-limit",
+  ],
   [["ThawRequested", "LockFileRemoved", "ReleaseFinished equal"], "closed: released, thaw"],
   [["LockFileRemoved", "ThawRequested", "ReleaseFinished equal"], "closed: released, thaw"],
   [
@@ -325,6 +373,127 @@ Deno.test("a thaw that was too late does not soften an expired hold", () => {
   assert.equal(nameOf(closed), "closed: expired, hold-timeout");
 });
 
+/** What pre-freeze is told when the server fills up before the promise. */
+Deno.test("a full server before the promise is refused with the numbers and both ways out", () => {
+  for (const phase of BEFORE_THE_PROMISE) {
+    const { window } = transition(STATES[phase], EVENTS.ConnectionsNearLimit, SOON);
+    assert.ok(window.phase === "releasing");
+    assert.deepEqual(window.refusal, {
+      kind: "refusal",
+      code: EXIT.lockNotObtained,
+      reason: "connections-near-limit",
+      summary:
+        "The server was about to refuse customers: main: 136 of max_connections 151 are in use, connection_mark is 135",
+      hint: "Nothing is locked; raise max_connections, or connection_mark in [locktables]",
+    });
+  }
+});
+
+/** How many times the lock statements were sent, in each state. */
+const ATTEMPTS: Partial<Record<StateName, number>> = {
+  preparing: 0,
+  "preparing another attempt": 1,
+  "locking for the last time": MAX_ATTEMPTS,
+};
+
+for (const state of Object.keys(STATES) as StateName[]) {
+  const expected = ATTEMPTS[state] ?? 1;
+  Deno.test(`${state}: the lock statements were sent ${expected} times`, () => {
+    assert.equal(STATES[state].attempts, expected);
+  });
+}
+
+/** Attempts that were not granted before one is, and how the window then goes on. */
+const AGAIN: readonly (readonly [notGranted: number, ends: string])[] = [
+  [0, "held"],
+  [1, "held"],
+  [MAX_ATTEMPTS - 1, "held"],
+  [MAX_ATTEMPTS, "releasing: refused"],
+];
+
+for (const [times, ends] of AGAIN) {
+  Deno.test(`a lock that is not granted ${times} times and then would be ends ${ends}`, () => {
+    const window = after(
+      ...notGranted(times),
+      "Prepared",
+      "LockAcquired",
+      "Secured",
+      "StarterAccepted",
+    );
+    assert.equal(nameOf(window), ends);
+    assert.equal(window.attempts, Math.min(times + 1, MAX_ATTEMPTS));
+  });
+}
+
+Deno.test("the number of attempts stays with the window until it is closed", () => {
+  const again = [
+    ...notGranted(1),
+    "Prepared",
+    "LockAcquired",
+    "Secured",
+    "StarterAccepted",
+  ] as const;
+  for (
+    const rest of [
+      ["ThawRequested", "ReleaseFinished equal"],
+      ["LockFileRemoved", "ReleaseFinished equal", "ThawRequested"],
+    ] as const
+  ) {
+    const window = after(...again, ...rest);
+    assert.equal(nameOf(window), "closed: released, thaw");
+    assert.equal(window.attempts, 2);
+  }
+});
+
+Deno.test("a lock that is never granted is refused with what the last attempt said", () => {
+  const window = after(...notGranted(MAX_ATTEMPTS));
+  assert.ok(window.phase === "releasing");
+  assert.equal(window.refusal, NOT_GRANTED);
+});
+
+const FREEZE_TIMEOUT = "Not frozen within freeze_timeout (30000 ms)";
+
+/** What pre-freeze is told when its time is over, and that it then still knows who was in the way. */
+const OUT_OF_TIME: readonly (readonly [StateName, summary: string, hint: RegExp])[] = [
+  [
+    "preparing",
+    `${FREEZE_TIMEOUT}: still connecting, waiting for blockers or writing out dirty data`,
+    /raise freeze_timeout/,
+  ],
+  [
+    "preparing another attempt",
+    `${FREEZE_TIMEOUT}: still connecting, waiting for blockers or writing out dirty data; before that, ${NOT_GRANTED.summary}`,
+    /^Run KILL QUERY 12$/,
+  ],
+  ["locking", `${FREEZE_TIMEOUT}: still waiting for the lock`, /raise freeze_timeout/],
+  [
+    "locking for the last time",
+    `${FREEZE_TIMEOUT}: still waiting for the lock; before that, ${NOT_GRANTED.summary}`,
+    /^Run KILL QUERY 12$/,
+  ],
+];
+
+for (const [state, summary, hint] of OUT_OF_TIME) {
+  Deno.test(`${state}: a freeze_timeout is told with what is known of it`, () => {
+    const { window } = transition(STATES[state], EVENTS.TimePassed, at(LIMITS.freezeTimeoutMs));
+    assert.ok(window.phase === "releasing");
+    assert.equal(window.refusal?.summary, summary);
+    assert.match(window.refusal.hint, hint);
+    assert.equal(window.refusal.code, EXIT.lockNotObtained);
+    assert.equal(window.refusal.reason, "freeze-timeout");
+  });
+}
+
+Deno.test("once locked, the attempt before is no news any more", () => {
+  const before = { ...after(...notGranted(1), "Prepared", "LockAcquired"), lockedAt: at(25_000) };
+  const { window } = transition(before, EVENTS.TimePassed, at(LIMITS.freezeTimeoutMs));
+  assert.ok(window.phase === "releasing");
+  assert.equal(
+    window.refusal?.summary,
+    `${FREEZE_TIMEOUT}: still flushing data to disk under the lock`,
+  );
+});
+
 Deno.test("the limits of securing are told apart in the refusal", () => {
   const reasons = (["preparing", "locking", "securing", "answering"] as const).map((phase) => {
     const { window } = transition(STATES[phase], EVENTS.TimePassed, at(40_000));
@@ -334,10 +503,12 @@ Deno.test("the limits of securing are told apart in the refusal", () => {
 });
 
 Deno.test("a refusal that an event brings reaches pre-freeze as it is", () => {
-  for (const name of ["PreparationFailed", "LockRefused", "SecuringFailed"] as const) {
-    const { window } = transition(STATES.locking, EVENTS[name], SOON);
-    assert.ok(window.phase === "releasing");
-    assert.equal(window.refusal, REFUSAL);
+  for (const phase of BEFORE_THE_PROMISE) {
+    for (const name of ["PreparationFailed", "LockRefused", "SecuringFailed"] as const) {
+      const { window } = transition(STATES[phase], EVENTS[name], SOON);
+      assert.ok(window.phase === "releasing");
+      assert.equal(window.refusal, REFUSAL);
+    }
   }
 });
 
@@ -355,7 +526,7 @@ Deno.test("every end before the promise gives pre-freeze a refusal, no end after
 });
 
 Deno.test("refusals of the machine are one line each, upper case start, no full stop", () => {
-  for (const phase of ["preparing", "locking", "securing", "answering"] as const) {
+  for (const phase of BEFORE_THE_PROMISE) {
     for (const event of Object.values(EVENTS)) {
       for (const now of [SOON, at(1_000_000)]) {
         const { window } = transition(STATES[phase], event, now);
@@ -399,6 +570,7 @@ const OUTCOMES: Record<Reason, readonly [whenHeld: Outcome, otherwise: Outcome]>
   "freeze-failed": ["aborted", "aborted"],
   "lock-file-removed": ["lost", "aborted"],
   "hold-timeout": ["expired", "refused"],
+  "connections-near-limit": ["expired", "refused"],
   "freeze-timeout": ["refused", "refused"],
   signal: ["lost", "aborted"],
   "session-lost": ["lost", "failed"],
@@ -437,3 +609,40 @@ for (const [outcome, verdict] of Object.entries(VERDICTS) as [Outcome, Verdict][
     assert.equal(verdictOf(outcome), verdict);
   });
 }
+
+/** Endings that only a proof spoilt: what one instance is worth whose own proof was good, or not. */
+const SPOILT: readonly (readonly [readonly EventName[], equal: Verdict])[] = [
+  [["ThawRequested", "ReleaseFinished moved"], "application-consistent"],
+  [["ThawRequested", "ReleaseFinished unread"], "application-consistent"],
+  [["ThawRequested", "ReleaseFinished cut"], "application-consistent"],
+  [["LockFileRemoved", "ThawRequested", "ReleaseFinished moved"], "application-consistent"],
+  // Nobody has said that the snapshot was done by then.
+  [["LockFileRemoved", "ReleaseFinished moved"], "crash-consistent"],
+  [["LockFileRemoved", "ReleaseFinished unread"], "crash-consistent"],
+  [["LockFileRemoved", "ReleaseFinished cut"], "crash-consistent"],
+  [["LockFileRemoved", "ReleaseFinished moved", "ThawRequested"], "crash-consistent"],
+  // These ended the hold of every instance.
+  [["SessionLost", "ReleaseFinished cut"], "crash-consistent"],
+  [["SessionLost", "ThawRequested", "ReleaseFinished equal"], "crash-consistent"],
+  [["SignalReceived", "ReleaseFinished equal"], "crash-consistent"],
+  [["ConnectionsNearLimit", "ReleaseFinished equal"], "crash-consistent"],
+  [["AbortRequested", "ReleaseFinished equal"], "not-quiesced"],
+  [["ThawRequested", "ReleaseFinished equal"], "application-consistent"],
+];
+
+for (const [names, equal] of SPOILT) {
+  Deno.test(`held: after ${names.join(", then ")} an instance that did not move is ${equal}`, () => {
+    const window = heldAnd(...names);
+    assert.ok(window.phase === "closed");
+    assert.equal(instanceVerdict(window, "equal"), equal);
+    for (const proof of ["moved", "unread", "cut", null] as const) {
+      assert.equal(instanceVerdict(window, proof), window.verdict, `${proof}`);
+    }
+  });
+}
+
+Deno.test("without the promise no instance is worth more than its window", () => {
+  const window = after("Prepared", "LockAcquired", "ThawRequested", "ReleaseFinished equal");
+  assert.ok(window.phase === "closed");
+  assert.equal(instanceVerdict(window, "equal"), "not-quiesced");
+});

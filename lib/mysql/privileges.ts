@@ -1,0 +1,244 @@
+/**
+ * Which privileges an account lacks, found out before anything is locked, and the GRANT that
+ * gives them. The one place that knows privileges by server (`locking.md` 6).
+ */
+import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+import { type Flavor, isAtLeast, type ServerVersion } from "./flavor.ts";
+
+/** What a window wants a privilege for. */
+export type Purpose = "lock" | "coordinates" | "replicas" | "guard" | "kill";
+
+/** Privileges of which any one is enough; the first is the smallest and the one to grant. */
+type AnyOf = readonly [string, ...string[]];
+
+interface Edition {
+  /** The first version that has these names and rules. */
+  readonly since: readonly [major: number, minor: number, patch: number];
+  readonly needs: Readonly<Record<Purpose, AnyOf>>;
+}
+
+const MYSQL_MONITOR: AnyOf = ["REPLICATION CLIENT", "SUPER"];
+
+/** Newest first. FLUSH_TABLES and CONNECTION_ADMIN: MySQL 8.0 Reference Manual 8.2.2. */
+const MYSQL: readonly Edition[] = [
+  {
+    since: [8, 0, 23],
+    needs: {
+      lock: ["FLUSH_TABLES", "RELOAD"],
+      coordinates: MYSQL_MONITOR,
+      replicas: MYSQL_MONITOR,
+      guard: ["PROCESS"],
+      kill: ["CONNECTION_ADMIN", "SUPER"],
+    },
+  },
+  {
+    since: [8, 0, 0],
+    needs: {
+      lock: ["RELOAD"],
+      coordinates: MYSQL_MONITOR,
+      replicas: MYSQL_MONITOR,
+      guard: ["PROCESS"],
+      kill: ["CONNECTION_ADMIN", "SUPER"],
+    },
+  },
+  {
+    since: [0, 0, 0],
+    needs: {
+      lock: ["RELOAD"],
+      coordinates: MYSQL_MONITOR,
+      replicas: MYSQL_MONITOR,
+      guard: ["PROCESS"],
+      kill: ["SUPER"],
+    },
+  },
+];
+
+/**
+ * Newest first. SUPER was split up in 10.5 and stopped standing for the parts in 11.0
+ * (MDEV-21743, MDEV-29668); SLAVE MONITOR came with 10.5.9 (MDEV-23610). The synonyms are those
+ * that GRANT takes and SHOW GRANTS may print.
+ */
+const MARIADB: readonly Edition[] = [
+  {
+    since: [11, 0, 0],
+    needs: {
+      lock: ["RELOAD"],
+      coordinates: ["BINLOG MONITOR", "REPLICATION CLIENT"],
+      replicas: ["SLAVE MONITOR", "REPLICA MONITOR"],
+      guard: ["PROCESS"],
+      kill: ["CONNECTION ADMIN"],
+    },
+  },
+  {
+    since: [10, 5, 9],
+    needs: {
+      lock: ["RELOAD"],
+      coordinates: ["BINLOG MONITOR", "REPLICATION CLIENT", "SUPER"],
+      replicas: ["SLAVE MONITOR", "REPLICA MONITOR", "SUPER"],
+      guard: ["PROCESS"],
+      kill: ["CONNECTION ADMIN", "SUPER"],
+    },
+  },
+  {
+    since: [10, 5, 0],
+    needs: {
+      lock: ["RELOAD"],
+      coordinates: ["BINLOG MONITOR", "REPLICATION CLIENT", "SUPER"],
+      replicas: ["REPLICATION SLAVE ADMIN", "REPLICATION REPLICA ADMIN", "SUPER"],
+      guard: ["PROCESS"],
+      kill: ["CONNECTION ADMIN", "SUPER"],
+    },
+  },
+  {
+    since: [0, 0, 0],
+    needs: {
+      lock: ["RELOAD"],
+      coordinates: ["REPLICATION CLIENT", "SUPER"],
+      replicas: ["REPLICATION CLIENT", "SUPER"],
+      guard: ["PROCESS"],
+      kill: ["SUPER"],
+    },
+  },
+];
+
+const EDITIONS: Readonly<Record<Flavor, readonly Edition[]>> = {
+  mysql: MYSQL,
+  percona: MYSQL,
+  mariadb: MARIADB,
+};
+
+/** What every window needs a privilege for, in the order in which a GRANT names them. */
+const ALWAYS: readonly Purpose[] = ["lock", "coordinates", "guard"];
+
+/** Without these there is no window. The others cost something that a line can tell. */
+const INDISPENSABLE: Readonly<Partial<Record<Purpose, string>>> = {
+  lock: "to lock",
+  coordinates: "to read the binlog position",
+};
+
+/** What an account without the privilege has to do without. */
+const LOSSES: Readonly<Partial<Record<Purpose, string>>> = {
+  replicas: "the positions of replica channels cannot be recorded",
+  guard: "the guard is blind to other accounts' statements",
+  kill: "kill_long_queries cannot end other accounts' statements",
+};
+
+/** The privileges for a purpose on this server, any one of which is enough. */
+export function privilegesFor(purpose: Purpose, server: ServerVersion): AnyOf {
+  const edition = EDITIONS[server.flavor].find(({ since }) => isAtLeast(server, ...since));
+  if (edition === undefined) throw new Error(`No privileges known for ${server.label}`);
+  return edition.needs[purpose];
+}
+
+/**
+ * The global privileges that a session has, from the rows of its own `SHOW GRANTS`; null where
+ * they do not say it.
+ *
+ * Plain `SHOW GRANTS`, without FOR, shows what counts: besides the account's own rows those of
+ * its active roles, of the roles in them, and of PUBLIC and mandatory roles (seen on MariaDB
+ * 10.11.19 and 11.8.9 and on MySQL 9.7.4; `information_schema.user_privileges` and
+ * `FOR CURRENT_USER()` leave them out). So every row `ON *.*` counts, whoever it is granted to,
+ * and a role that is not active does not. Partial revokes take away rights on schemas alone.
+ */
+export function globalPrivileges(grants: readonly string[]): ReadonlySet<string> | null {
+  const found = grants.flatMap((row) => /^GRANT ([A-Z_, ]+) ON \*\.\* TO /.exec(row)?.[1] ?? []);
+  // Every account has such a row, if only for USAGE.
+  if (found.length === 0) return null;
+  return new Set(found.flatMap((list) => list.split(",").map((name) => name.trim())));
+}
+
+/** The purposes for which the privilege is surely missing. */
+export function missingFor(
+  purposes: readonly Purpose[],
+  grants: readonly string[],
+  server: ServerVersion,
+): Purpose[] {
+  const has = globalPrivileges(grants);
+  if (has === null || has.has("ALL PRIVILEGES")) return [];
+  return purposes.filter((purpose) =>
+    !privilegesFor(purpose, server).some((privilege) => has.has(privilege))
+  );
+}
+
+/** An account as SQL writes it; a quote or a backslash in its name is doubled. */
+export function accountLiteral(user: string, host = "localhost"): string {
+  const quoted = [user, host].map((part) => `'${part.replaceAll(/['\\]/g, "$&$&")}'`);
+  return quoted.join("@");
+}
+
+/** The account that CURRENT_USER() names, as SQL writes it. A host has no @, a user may. */
+export function accountOf(currentUser: string): string {
+  const at = currentUser.lastIndexOf("@");
+  return at < 0
+    ? accountLiteral(currentUser)
+    : accountLiteral(currentUser.slice(0, at), currentUser.slice(at + 1));
+}
+
+/**
+ * The statement that gives an account the privileges for these purposes: by default all that a
+ * window wants, replica positions included.
+ * @param account as SQL writes it
+ */
+export function grantStatement(
+  account: string,
+  server: ServerVersion,
+  purposes: readonly Purpose[] = ["lock", "coordinates", "replicas", "guard"],
+): string {
+  const privileges = new Set(purposes.map((purpose) => privilegesFor(purpose, server)[0]));
+  return `GRANT ${[...privileges].join(", ")} ON *.* TO ${account}`;
+}
+
+/** Whose privileges, where, and what for. */
+export interface PrivilegeQuestion {
+  /** The rows of `SHOW GRANTS`; none where the server would not say. */
+  readonly grants: readonly string[];
+  /** As CURRENT_USER() says it, such as `quiesce@localhost`. */
+  readonly account: string;
+  readonly server: ServerVersion;
+  readonly socket: string;
+  /** What this window wants besides the usual: replica positions, killing blockers. */
+  readonly also: readonly Purpose[];
+}
+
+/** What the lack of privileges means. */
+export interface PrivilegeAnswer {
+  /** Set where no window is possible. */
+  readonly refusal: Refusal | null;
+  /** What will be missing from the window, a half sentence each, with the GRANT. */
+  readonly warnings: readonly string[];
+}
+
+/** Says what is surely missing. What is not known is left to the statements themselves. */
+export function checkPrivileges(question: PrivilegeQuestion): PrivilegeAnswer {
+  const { grants, server, socket } = question;
+  const account = accountOf(question.account);
+  const missing = missingFor([...ALWAYS, ...question.also], grants, server);
+  const fatal = missing.flatMap((purpose) => {
+    const what = INDISPENSABLE[purpose];
+    return what === undefined ? [] : `${privilegesFor(purpose, server)[0]} (${what})`;
+  });
+  if (fatal.length > 0) {
+    return {
+      refusal: refusal(
+        EXIT.denied,
+        "privilege-missing",
+        `Cannot freeze ${server.label} at ${socket}: ${account} lacks ${fatal.join(" and ")}`,
+        `As an administrator of the server run: ${grantStatement(account, server, missing)}${
+          hasRole(grants) ? " (a role counts only while it is active: see SET DEFAULT ROLE)" : ""
+        }`,
+      ),
+      warnings: [],
+    };
+  }
+  return {
+    refusal: null,
+    warnings: missing.map((purpose) =>
+      `${LOSSES[purpose]}: ${grantStatement(account, server, [purpose])}`
+    ),
+  };
+}
+
+/** Whether a role was granted: `GRANT name TO …`, quoted unless the session's settings say no. */
+function hasRole(grants: readonly string[]): boolean {
+  return grants.some((row) => /^GRANT [^ ]+ TO /.test(row));
+}
