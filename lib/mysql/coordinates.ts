@@ -1,5 +1,6 @@
 /** Where the binlog stands: what a restore or a new replica starts from, and the proof of a hold. */
 import type { Row } from "./session.ts";
+import type { GroupMember, ReplicaPosition, WsrepPosition } from "./topology.ts";
 
 /** Binlog coordinates and GTIDs of one server at one moment. */
 export interface Coordinates {
@@ -11,15 +12,32 @@ export interface Coordinates {
   readonly position: number | null;
   /** The server's GTID variables, line feeds removed. */
   readonly gtid: Readonly<Record<string, string>>;
+  /** Each channel or named connection of a replica: what a copy of it goes on from. */
+  readonly replicas: readonly ReplicaPosition[];
+  /** Of a Galera node; null elsewhere. */
+  readonly wsrep: WsrepPosition | null;
+  /** Of a member of a replication group; null elsewhere. */
+  readonly group: GroupMember | null;
 }
+
+/** Where a server stands among others. */
+export type Topology = Pick<Coordinates, "replicas" | "wsrep" | "group">;
+
+/** A server that stands alone. */
+export const ALONE: Topology = { replicas: [], wsrep: null, group: null };
 
 /**
  * Reads the row of SHOW MASTER STATUS / SHOW BINARY LOG STATUS and that of the GTID
  * variables. No row means that the binlog is off, which is no error (`locking.md` 5).
  */
-export function coordinatesFrom(status: readonly Row[], gtid: Row): Coordinates {
+export function coordinatesFrom(
+  status: readonly Row[],
+  gtid: Row,
+  topology: Topology = ALONE,
+): Coordinates {
   const row = status[0];
   return {
+    ...topology,
     log_bin: row !== undefined,
     file: row === undefined ? null : String(row["File"]),
     position: row === undefined ? null : Number(row["Position"]),

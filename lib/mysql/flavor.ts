@@ -67,6 +67,10 @@ export interface Capabilities {
   readonly flushLogStatement: string | null;
   /** The statement that shows the binlog coordinates (5). */
   readonly binlogStatusStatement: string;
+  /** The statement that shows every channel or named connection of a replica (5). */
+  readonly replicaStatusStatement: string;
+  /** The statement that shows this server's place in its replication group, null without any. */
+  readonly groupStatement: string | null;
   /** The privilege that the binlog statement needs (6). */
   readonly binlogStatusPrivilege: string;
   /** Global variables that hold GTIDs (5); readable without privilege. */
@@ -87,6 +91,12 @@ const IDLE_LOCKS = `SELECT /* locktables */ t.processlist_id AS id, t.processlis
  AND (m.lock_type IN ('SHARED_READ_ONLY', 'SHARED_NO_READ_WRITE') OR m.lock_duration = 'EXPLICIT')
  GROUP BY t.processlist_id, t.processlist_user, t.processlist_time`;
 
+/** This server's own row; the view is in the statistics. MySQL Reference Manual, group replication. */
+const GROUP_MEMBER = `SELECT /* locktables */ m.*, s.VIEW_ID
+ FROM performance_schema.replication_group_members AS m
+ LEFT JOIN performance_schema.replication_group_member_stats AS s USING (MEMBER_ID)
+ WHERE m.MEMBER_ID IN ('', @@server_uuid)`;
+
 /** What this server can do. */
 export function capabilitiesOf(server: ServerVersion): Capabilities {
   const isMariadb = server.flavor === "mariadb";
@@ -98,6 +108,12 @@ export function capabilitiesOf(server: ServerVersion): Capabilities {
     maxStatementTime: isMariadb,
     flushLogStatement: isMariadb ? null : "FLUSH /* locktables */ NO_WRITE_TO_BINLOG ENGINE LOGS",
     binlogStatusStatement: isMysql82 ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS",
+    replicaStatusStatement: isMariadb
+      ? "SHOW ALL SLAVES STATUS"
+      : isAtLeast(server, 8, 0, 22)
+      ? "SHOW REPLICA STATUS"
+      : "SHOW SLAVE STATUS",
+    groupStatement: isMariadb ? null : GROUP_MEMBER,
     binlogStatusPrivilege: isMariadb && isAtLeast(server, 10, 5)
       ? "BINLOG MONITOR"
       : "REPLICATION CLIENT",

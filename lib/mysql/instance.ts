@@ -6,7 +6,13 @@
  */
 import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import type { ReleaseProof } from "../window/window.ts";
-import { type Coordinates, coordinatesFrom, isSameHistory, isSamePosition } from "./coordinates.ts";
+import {
+  type Coordinates,
+  coordinatesFrom,
+  isSameHistory,
+  isSamePosition,
+  type Topology,
+} from "./coordinates.ts";
 import { driverError, type ErrorSubject, LOCK_WAIT_TIMEOUT, refusalFor } from "./errors.ts";
 import { type Capabilities, capabilitiesOf, parseVersion, type ServerVersion } from "./flavor.ts";
 import {
@@ -24,6 +30,13 @@ import {
   type MethodName,
   METHODS,
 } from "./methods.ts";
+import {
+  galeraRefusal,
+  type GroupMember,
+  groupMember,
+  replicaPositions,
+  wsrepPosition,
+} from "./topology.ts";
 import { openSession, type Session } from "./session.ts";
 
 /**
@@ -245,6 +258,17 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
     // Asked once while it costs nobody anything: a missing privilege must not be found
     // out under the lock.
     await readCoordinates(lockSession, can, control);
+    const topology = await readTopology(control, can, EVERYTHING);
+    const refused = galeraRefusal(topology.wsrep, options.socket);
+    if (refused !== null) return refuse(refused);
+    if (topology.wsrep !== null) {
+      // Else each of our own looks would wait for the cluster.
+      const statement = "SET /* locktables */ SESSION wsrep_sync_wait=0";
+      await Promise.all([
+        lockSession.query(statement, QUERY_LIMIT_MS),
+        control.query(statement, QUERY_LIMIT_MS),
+      ]);
+    }
     return instanceOf({
       life,
       options,
@@ -255,6 +279,7 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
       lockSession,
       control,
       warnings,
+      topology,
     });
   } catch (error) {
     return fail(error, "Cannot prepare a session");
@@ -312,10 +337,11 @@ interface OpenedInstance {
   readonly lockSession: Session;
   readonly control: Session;
   readonly warnings: readonly string[];
+  readonly topology: Topology;
 }
 
 function instanceOf(opened: OpenedInstance): Instance {
-  const { life, options, facts, can, subject, lockSession, control, warnings } = opened;
+  const { life, options, facts, can, subject, lockSession, control, warnings, topology } = opened;
   let { choice } = opened;
   const policy = {
     can,
@@ -458,7 +484,17 @@ function instanceOf(opened: OpenedInstance): Instance {
 
     async readCoordinates() {
       try {
-        return await readCoordinates(lockSession, can, control);
+        // Only what the server has is asked for again: a server that stands alone pays nothing.
+        const has = {
+          replicas: topology.replicas.length > 0,
+          wsrep: topology.wsrep !== null,
+          group: topology.group !== null,
+        };
+        const [coordinates, now] = await Promise.all([
+          readCoordinates(lockSession, can, control),
+          readTopology(control, can, has),
+        ]);
+        return { ...coordinates, ...now };
       } catch (error) {
         return refusalFor(error, "Cannot read the binlog coordinates", subject);
       }
@@ -570,6 +606,41 @@ async function readCoordinates(
     other.query(`SELECT /* locktables */ ${list}`, limitMs),
   ]);
   return coordinatesFrom(status, gtid[0] ?? {});
+}
+
+/** Which questions about the topology are asked. */
+type TopologyQuestions = Readonly<Record<keyof Topology, boolean>>;
+
+const EVERYTHING: TopologyQuestions = { replicas: true, wsrep: true, group: true };
+
+async function readTopology(
+  control: Session,
+  can: Capabilities,
+  ask: TopologyQuestions,
+): Promise<Topology> {
+  const replicas = ask.replicas
+    ? await control.query(can.replicaStatusStatement, QUERY_LIMIT_MS)
+    : [];
+  const wsrep = ask.wsrep
+    ? await control.query("SHOW /* locktables */ GLOBAL STATUS LIKE 'wsrep%'", QUERY_LIMIT_MS)
+    : [];
+  return {
+    replicas: replicaPositions(replicas),
+    wsrep: wsrepPosition(wsrep),
+    group: ask.group && can.groupStatement !== null
+      ? await readGroup(control, can.groupStatement)
+      : null,
+  };
+}
+
+/** Null as well without SELECT on performance_schema: it is told for the record only. */
+async function readGroup(control: Session, statement: string): Promise<GroupMember | null> {
+  try {
+    return groupMember(await control.query(statement, QUERY_LIMIT_MS));
+  } catch (error) {
+    if (driverError(error).errno === undefined) throw error;
+    return null;
+  }
 }
 
 /**

@@ -95,6 +95,7 @@ for (const [major, minor, patch, expected] of AT_LEAST) {
 
 /** One statement for every MySQL; what is in it is tested below. */
 const IDLE_LOCKS = capabilitiesOf(server("9.7.4")).idleLocksStatement;
+const GROUP = capabilitiesOf(server("9.7.4")).groupStatement;
 
 const MYSQL_5_7: Capabilities = {
   backupStage: false,
@@ -103,11 +104,17 @@ const MYSQL_5_7: Capabilities = {
   maxStatementTime: false,
   flushLogStatement: "FLUSH /* locktables */ NO_WRITE_TO_BINLOG ENGINE LOGS",
   binlogStatusStatement: "SHOW MASTER STATUS",
+  replicaStatusStatement: "SHOW SLAVE STATUS",
+  groupStatement: GROUP,
   binlogStatusPrivilege: "REPLICATION CLIENT",
   gtidVariables: ["gtid_mode", "gtid_executed", "gtid_purged"],
   lockPrivilege: "RELOAD",
 };
-const MYSQL_8_0_23: Capabilities = { ...MYSQL_5_7, lockPrivilege: "FLUSH_TABLES" };
+const MYSQL_8_0_22: Capabilities = {
+  ...MYSQL_5_7,
+  replicaStatusStatement: "SHOW REPLICA STATUS",
+};
+const MYSQL_8_0_23: Capabilities = { ...MYSQL_8_0_22, lockPrivilege: "FLUSH_TABLES" };
 const MYSQL_8_2: Capabilities = {
   ...MYSQL_8_0_23,
   binlogStatusStatement: "SHOW BINARY LOG STATUS",
@@ -115,6 +122,8 @@ const MYSQL_8_2: Capabilities = {
 const MARIADB_10_4: Capabilities = {
   ...MYSQL_5_7,
   idleLocksStatement: null,
+  replicaStatusStatement: "SHOW ALL SLAVES STATUS",
+  groupStatement: null,
   maxStatementTime: true,
   flushLogStatement: null,
   gtidVariables: ["gtid_binlog_pos", "gtid_slave_pos", "gtid_current_pos", "gtid_binlog_state"],
@@ -128,7 +137,8 @@ const MARIADB_10_5: Capabilities = {
 
 const CAPABILITIES: readonly (readonly [ServerVersion, Capabilities])[] = [
   [server("5.7.44"), MYSQL_5_7],
-  [server("8.0.22"), MYSQL_5_7],
+  [server("8.0.21"), MYSQL_5_7],
+  [server("8.0.22"), MYSQL_8_0_22],
   [server("8.0.23"), MYSQL_8_0_23],
   [server("8.0.36-28", "Percona Server (GPL)"), MYSQL_8_0_23],
   [server("8.1.0"), MYSQL_8_0_23],

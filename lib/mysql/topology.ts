@@ -1,0 +1,150 @@
+/**
+ * Where a server stands among others: what a new replica or a rejoining node starts from, and
+ * when a cluster node is in no state to be locked.
+ */
+import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+import type { Row } from "./session.ts";
+
+/** One channel (MySQL) or connection (MariaDB) of a replica. */
+export interface ReplicaPosition {
+  /** Its name; empty for the one without a name. */
+  readonly channel: string;
+  readonly source_host: string;
+  readonly source_port: number;
+  /** The source's binlog whose transactions are applied; null before the first. */
+  readonly relay_source_log_file: string | null;
+  /**
+   * Where in it the next transaction begins: what a copy of this replica goes on from. Exact on
+   * MariaDB. MySQL with parallel workers shows its last checkpoint, so that some transactions
+   * behind it are applied already (9.7.4: up to 20 under load): there only the GTIDs are exact.
+   */
+  readonly exec_source_log_pos: number;
+  /**
+   * What the server says about GTIDs, line feeds removed. MariaDB: `using_gtid`, `gtid_io_pos`,
+   * `gtid_slave_pos`; MySQL: `auto_position`, `retrieved_gtid_set`, `executed_gtid_set`.
+   */
+  readonly gtid: Readonly<Record<string, string>>;
+  /** As the server says it: `Yes`, `No`, `Connecting`, `Preparing`. */
+  readonly io_running: string;
+  readonly sql_running: string;
+  /** Null where the server does not know: a thread is not running. */
+  readonly seconds_behind: number | null;
+}
+
+/** The columns that are about GTIDs. Each server has three of them. */
+const GTID_COLUMNS = [
+  "Using_Gtid",
+  "Gtid_IO_Pos",
+  "Gtid_Slave_Pos",
+  "Auto_Position",
+  "Retrieved_Gtid_Set",
+  "Executed_Gtid_Set",
+];
+
+/**
+ * Reads the rows of SHOW REPLICA STATUS, SHOW SLAVE STATUS or SHOW ALL SLAVES STATUS: MySQL
+ * from 8.0.22 on writes Source and Replica where everybody else writes Master and Slave.
+ */
+export function replicaPositions(rows: readonly Row[]): ReplicaPosition[] {
+  return rows.map((row) => {
+    const either = (now: string, before: string): unknown => row[now] ?? row[before];
+    const file = text(either("Relay_Source_Log_File", "Relay_Master_Log_File"));
+    const behind = either("Seconds_Behind_Source", "Seconds_Behind_Master") ?? null;
+    return {
+      channel: text(either("Channel_Name", "Connection_name")),
+      source_host: text(either("Source_Host", "Master_Host")),
+      source_port: Number(either("Source_Port", "Master_Port") ?? 0),
+      relay_source_log_file: file === "" ? null : file,
+      exec_source_log_pos: Number(either("Exec_Source_Log_Pos", "Exec_Master_Log_Pos") ?? 0),
+      gtid: Object.fromEntries(
+        GTID_COLUMNS.filter((name) => name in row)
+          .map((name) => [name.toLowerCase(), text(row[name])]),
+      ),
+      io_running: text(either("Replica_IO_Running", "Slave_IO_Running")),
+      sql_running: text(either("Replica_SQL_Running", "Slave_SQL_Running")),
+      seconds_behind: behind === null ? null : Number(behind),
+    };
+  });
+}
+
+/** Where a Galera node stands. */
+export interface WsrepPosition {
+  readonly cluster_state_uuid: string;
+  /** With the UUID, the position of a `grastate.dat`: what a restored node rejoins from. */
+  readonly last_committed: number;
+  readonly cluster_size: number;
+  /** `Primary`: this part of the cluster may commit. */
+  readonly cluster_status: string;
+  /** `Synced`; `Donor/Desynced` also while this node is locked. */
+  readonly local_state_comment: string;
+  /** Whether the node takes statements. */
+  readonly ready: boolean;
+}
+
+/**
+ * Reads the rows of SHOW GLOBAL STATUS LIKE 'wsrep%'. Null when the server is no Galera node: a
+ * MariaDB without a provider has a dozen wsrep variables, too, but no local state.
+ */
+export function wsrepPosition(rows: readonly Row[]): WsrepPosition | null {
+  const status = new Map(rows.map((row) => [text(row["Variable_name"]), text(row["Value"])]));
+  const state = status.get("wsrep_local_state_comment");
+  if (state === undefined) return null;
+  return {
+    cluster_state_uuid: status.get("wsrep_cluster_state_uuid") ?? "",
+    last_committed: Number(status.get("wsrep_last_committed") ?? -1),
+    cluster_size: Number(status.get("wsrep_cluster_size") ?? 0),
+    cluster_status: status.get("wsrep_cluster_status") ?? "",
+    local_state_comment: state,
+    ready: status.get("wsrep_ready") === "ON",
+  };
+}
+
+/**
+ * Why a node must not be locked now, or null. To be asked *before* the lock: the lock itself
+ * desyncs the node. A node that is desynced already may be paused by another backup, and then
+ * its lock statement waits without any limit that the server keeps (`locking.md` 8).
+ */
+export function galeraRefusal(node: WsrepPosition | null, socket: string): Refusal | null {
+  if (node === null) return null;
+  const { ready, cluster_status, local_state_comment } = node;
+  if (ready && cluster_status === "Primary" && local_state_comment === "Synced") return null;
+  const isDesynced = ready && cluster_status === "Primary";
+  return refusal(
+    EXIT.lockNotObtained,
+    "galera-not-synced",
+    `The Galera node at ${socket} is ${local_state_comment}, ${cluster_status}, ${
+      ready ? "ready" : "not ready"
+    }; it must be Synced, Primary and ready`,
+    isDesynced
+      ? "Let its state transfer or the other backup end, or take it back into the group: SET GLOBAL wsrep_desync=OFF"
+      : "Bring the node back into its cluster, or take the snapshot on a node that is Synced",
+  );
+}
+
+/** What this server is in its replication group. */
+export interface GroupMember {
+  /** `ONLINE`, `RECOVERING`, `OFFLINE`, `ERROR`, `UNREACHABLE`. */
+  readonly member_state: string;
+  /** `PRIMARY` or `SECONDARY`; empty where the server has no such column (MySQL 5.7). */
+  readonly member_role: string;
+  readonly view_id: string;
+}
+
+/**
+ * Reads the row of {@linkcode GroupMember} that the server has for itself; null when it is in no
+ * group: no row without the plugin, a row without an id with a plugin that is not started.
+ */
+export function groupMember(rows: readonly Row[]): GroupMember | null {
+  const row = rows.find((row) => text(row["MEMBER_ID"]) !== "");
+  if (row === undefined) return null;
+  return {
+    member_state: text(row["MEMBER_STATE"]),
+    member_role: text(row["MEMBER_ROLE"]),
+    view_id: text(row["VIEW_ID"]),
+  };
+}
+
+/** A value as text; MySQL breaks long GTID sets into lines, which mean nothing. */
+function text(value: unknown): string {
+  return value === null || value === undefined ? "" : String(value).replaceAll("\n", "");
+}
