@@ -71,12 +71,8 @@ export interface Capabilities {
   readonly replicaStatusStatement: string;
   /** The statement that shows this server's place in its replication group, null without any. */
   readonly groupStatement: string | null;
-  /** The privilege that the binlog statement needs (6). */
-  readonly binlogStatusPrivilege: string;
   /** Global variables that hold GTIDs (5); readable without privilege. */
   readonly gtidVariables: readonly string[];
-  /** The privilege that lets the account flush and lock (6). */
-  readonly lockPrivilege: string;
 }
 
 /**
@@ -114,12 +110,8 @@ export function capabilitiesOf(server: ServerVersion): Capabilities {
       ? "SHOW REPLICA STATUS"
       : "SHOW SLAVE STATUS",
     groupStatement: isMariadb ? null : GROUP_MEMBER,
-    binlogStatusPrivilege: isMariadb && isAtLeast(server, 10, 5)
-      ? "BINLOG MONITOR"
-      : "REPLICATION CLIENT",
     gtidVariables: isMariadb
       ? ["gtid_binlog_pos", "gtid_slave_pos", "gtid_current_pos", "gtid_binlog_state"]
       : ["gtid_mode", "gtid_executed", "gtid_purged"],
-    lockPrivilege: !isMariadb && isAtLeast(server, 8, 0, 23) ? "FLUSH_TABLES" : "RELOAD",
   };
 }

@@ -30,14 +30,9 @@ import {
   type MethodName,
   METHODS,
 } from "./methods.ts";
-import {
-  galeraRefusal,
-  type GroupMember,
-  groupMember,
-  replicaPositions,
-  wsrepPosition,
-} from "./topology.ts";
-import { openSession, type Session } from "./session.ts";
+import { galeraRefusal, groupMember, replicaPositions, wsrepPosition } from "./topology.ts";
+import { accountOf, checkPrivileges } from "./privileges.ts";
+import { openSession, type Row, type Session } from "./session.ts";
 
 /**
  * The dead man's switch, in seconds: the server drops the lock session, and with it the
@@ -251,14 +246,41 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
       lockSession.query(sessionSettings(options.lockWaitTimeoutMs, can), QUERY_LIMIT_MS),
       control.query(sessionSettings(options.lockWaitTimeoutMs, can), QUERY_LIMIT_MS),
     ]);
-    const warnings = threadPoolWarning(options.name, variables.get("thread_handling"));
+    const rights = await readRights(control);
+    subject = { ...subject, account: accountOf(rights.account) };
+    const privileges = checkPrivileges({
+      ...rights,
+      server: facts.server,
+      socket: options.socket,
+      also: [
+        ...(options.killLongQueries === "off" ? [] : ["kill" as const]),
+        ...(facts.logWriteIntervalS === null || can.flushLogStatement === null
+          ? []
+          : ["log" as const]),
+      ],
+    });
+    if (privileges.refusal !== null) return refuse(privileges.refusal);
+    const warnings = [
+      ...threadPoolWarning(options.name, variables.get("thread_handling")),
+      ...privileges.warnings.map((warning) => `${options.name}: ${warning}`),
+    ];
     const taken = await takeName(lockSession, options);
     if (isRefusal(taken)) return refuse(taken);
     if (taken !== null) warnings.push(taken);
-    // Asked once while it costs nobody anything: a missing privilege must not be found
-    // out under the lock.
-    await readCoordinates(lockSession, can, control);
+    // Asked once while it costs nobody anything: what the grants do not tell must not be found
+    // out under the lock either.
+    const { gtid } = await readCoordinates(lockSession, can, control);
     const topology = await readTopology(control, can, EVERYTHING);
+    if (topology.replicas.length === 0 && (gtid["gtid_slave_pos"] ?? "") !== "") {
+      // It has replicated something; MariaDB shows the channels only to SLAVE MONITOR.
+      const missing = checkPrivileges({
+        ...rights,
+        server: facts.server,
+        socket: options.socket,
+        also: ["replicas"],
+      });
+      warnings.push(...missing.warnings.map((warning) => `${options.name}: ${warning}`));
+    }
     const refused = galeraRefusal(topology.wsrep, options.socket);
     if (refused !== null) return refuse(refused);
     if (topology.wsrep !== null) {
@@ -283,6 +305,26 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
     });
   } catch (error) {
     return fail(error, "Cannot prepare a session");
+  }
+}
+
+/** Who we are and what we may. */
+async function readRights(
+  session: Session,
+): Promise<{ readonly account: string; readonly grants: readonly string[] }> {
+  const [self] = await session.query(
+    "SELECT /* locktables */ CURRENT_USER() AS account",
+    QUERY_LIMIT_MS,
+  );
+  const account = String(self?.["account"] ?? "");
+  try {
+    const rows = await session.query("SHOW /* locktables */ GRANTS", QUERY_LIMIT_MS);
+    return { account, grants: rows.map((row) => String(Object.values(row)[0])) };
+  } catch (error) {
+    // A server without accounts (1290, --skip-grant-tables) has no grants to show: what is not
+    // known is left to the statements that need it.
+    if (driverError(error).errno === undefined) throw error;
+    return { account, grants: [] };
   }
 }
 
@@ -618,28 +660,26 @@ async function readTopology(
   can: Capabilities,
   ask: TopologyQuestions,
 ): Promise<Topology> {
-  const replicas = ask.replicas
-    ? await control.query(can.replicaStatusStatement, QUERY_LIMIT_MS)
-    : [];
+  const replicas = ask.replicas ? await allowed(control, can.replicaStatusStatement) : [];
   const wsrep = ask.wsrep
     ? await control.query("SHOW /* locktables */ GLOBAL STATUS LIKE 'wsrep%'", QUERY_LIMIT_MS)
     : [];
   return {
     replicas: replicaPositions(replicas),
     wsrep: wsrepPosition(wsrep),
-    group: ask.group && can.groupStatement !== null
-      ? await readGroup(control, can.groupStatement)
-      : null,
+    group: groupMember(
+      ask.group && can.groupStatement !== null ? await allowed(control, can.groupStatement) : [],
+    ),
   };
 }
 
-/** Null as well without SELECT on performance_schema: it is told for the record only. */
-async function readGroup(control: Session, statement: string): Promise<GroupMember | null> {
+/** The rows of a statement that is told for the record only; none where the account may not ask. */
+async function allowed(control: Session, statement: string): Promise<readonly Row[]> {
   try {
-    return groupMember(await control.query(statement, QUERY_LIMIT_MS));
+    return await control.query(statement, QUERY_LIMIT_MS);
   } catch (error) {
     if (driverError(error).errno === undefined) throw error;
-    return null;
+    return [];
   }
 }
 

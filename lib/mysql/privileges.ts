@@ -6,7 +6,7 @@ import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 import { type Flavor, isAtLeast, type ServerVersion } from "./flavor.ts";
 
 /** What a window wants a privilege for. */
-export type Purpose = "lock" | "coordinates" | "replicas" | "guard" | "kill";
+export type Purpose = "lock" | "coordinates" | "replicas" | "log" | "guard" | "kill";
 
 /** Privileges of which any one is enough; the first is the smallest and the one to grant. */
 type AnyOf = readonly [string, ...string[]];
@@ -27,6 +27,7 @@ const MYSQL: readonly Edition[] = [
       lock: ["FLUSH_TABLES", "RELOAD"],
       coordinates: MYSQL_MONITOR,
       replicas: MYSQL_MONITOR,
+      log: ["RELOAD"],
       guard: ["PROCESS"],
       kill: ["CONNECTION_ADMIN", "SUPER"],
     },
@@ -37,6 +38,7 @@ const MYSQL: readonly Edition[] = [
       lock: ["RELOAD"],
       coordinates: MYSQL_MONITOR,
       replicas: MYSQL_MONITOR,
+      log: ["RELOAD"],
       guard: ["PROCESS"],
       kill: ["CONNECTION_ADMIN", "SUPER"],
     },
@@ -47,6 +49,7 @@ const MYSQL: readonly Edition[] = [
       lock: ["RELOAD"],
       coordinates: MYSQL_MONITOR,
       replicas: MYSQL_MONITOR,
+      log: ["RELOAD"],
       guard: ["PROCESS"],
       kill: ["SUPER"],
     },
@@ -65,6 +68,7 @@ const MARIADB: readonly Edition[] = [
       lock: ["RELOAD"],
       coordinates: ["BINLOG MONITOR", "REPLICATION CLIENT"],
       replicas: ["SLAVE MONITOR", "REPLICA MONITOR"],
+      log: ["RELOAD"],
       guard: ["PROCESS"],
       kill: ["CONNECTION ADMIN"],
     },
@@ -75,6 +79,7 @@ const MARIADB: readonly Edition[] = [
       lock: ["RELOAD"],
       coordinates: ["BINLOG MONITOR", "REPLICATION CLIENT", "SUPER"],
       replicas: ["SLAVE MONITOR", "REPLICA MONITOR", "SUPER"],
+      log: ["RELOAD"],
       guard: ["PROCESS"],
       kill: ["CONNECTION ADMIN", "SUPER"],
     },
@@ -85,6 +90,7 @@ const MARIADB: readonly Edition[] = [
       lock: ["RELOAD"],
       coordinates: ["BINLOG MONITOR", "REPLICATION CLIENT", "SUPER"],
       replicas: ["REPLICATION SLAVE ADMIN", "REPLICATION REPLICA ADMIN", "SUPER"],
+      log: ["RELOAD"],
       guard: ["PROCESS"],
       kill: ["CONNECTION ADMIN", "SUPER"],
     },
@@ -95,6 +101,7 @@ const MARIADB: readonly Edition[] = [
       lock: ["RELOAD"],
       coordinates: ["REPLICATION CLIENT", "SUPER"],
       replicas: ["REPLICATION CLIENT", "SUPER"],
+      log: ["RELOAD"],
       guard: ["PROCESS"],
       kill: ["SUPER"],
     },
@@ -114,6 +121,7 @@ const ALWAYS: readonly Purpose[] = ["lock", "coordinates", "guard"];
 const INDISPENSABLE: Readonly<Partial<Record<Purpose, string>>> = {
   lock: "to lock",
   coordinates: "to read the binlog position",
+  log: "to have InnoDB write its log, with innodb_flush_log_at_trx_commit=0",
 };
 
 /** What an account without the privilege has to do without. */
@@ -196,7 +204,7 @@ export interface PrivilegeQuestion {
   readonly account: string;
   readonly server: ServerVersion;
   readonly socket: string;
-  /** What this window wants besides the usual: replica positions, killing blockers. */
+  /** What this window wants besides the usual: FLUSH ENGINE LOGS, killing blockers. */
   readonly also: readonly Purpose[];
 }
 

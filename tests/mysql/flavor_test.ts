@@ -68,11 +68,7 @@ Deno.test("the prefix 5.5.5- of MariaDB's handshake is not looked for: @@version
   const parsed = parseVersion("5.5.5-10.11.19-MariaDB", "Debian 12");
   assert.ok(parsed !== null);
   assert.equal(parsed.label, "MariaDB 5.5.5");
-  assert.deepEqual(capabilitiesOf(parsed), {
-    ...MARIADB_10_4,
-    // REPLICATION CLIENT still names BINLOG MONITOR there.
-    binlogStatusPrivilege: "REPLICATION CLIENT",
-  });
+  assert.deepEqual(capabilitiesOf(parsed), MARIADB_10_4);
 });
 
 const AT_LEAST: readonly (readonly [number, number, number, boolean])[] = [
@@ -106,17 +102,14 @@ const MYSQL_5_7: Capabilities = {
   binlogStatusStatement: "SHOW MASTER STATUS",
   replicaStatusStatement: "SHOW SLAVE STATUS",
   groupStatement: GROUP,
-  binlogStatusPrivilege: "REPLICATION CLIENT",
   gtidVariables: ["gtid_mode", "gtid_executed", "gtid_purged"],
-  lockPrivilege: "RELOAD",
 };
 const MYSQL_8_0_22: Capabilities = {
   ...MYSQL_5_7,
   replicaStatusStatement: "SHOW REPLICA STATUS",
 };
-const MYSQL_8_0_23: Capabilities = { ...MYSQL_8_0_22, lockPrivilege: "FLUSH_TABLES" };
 const MYSQL_8_2: Capabilities = {
-  ...MYSQL_8_0_23,
+  ...MYSQL_8_0_22,
   binlogStatusStatement: "SHOW BINARY LOG STATUS",
 };
 const MARIADB_10_4: Capabilities = {
@@ -132,16 +125,15 @@ const MARIADB_10_5: Capabilities = {
   ...MARIADB_10_4,
   backupStage: true,
   ftwrlWaitsForReaders: false,
-  binlogStatusPrivilege: "BINLOG MONITOR",
 };
 
 const CAPABILITIES: readonly (readonly [ServerVersion, Capabilities])[] = [
   [server("5.7.44"), MYSQL_5_7],
   [server("8.0.21"), MYSQL_5_7],
   [server("8.0.22"), MYSQL_8_0_22],
-  [server("8.0.23"), MYSQL_8_0_23],
-  [server("8.0.36-28", "Percona Server (GPL)"), MYSQL_8_0_23],
-  [server("8.1.0"), MYSQL_8_0_23],
+  [server("8.0.23"), MYSQL_8_0_22],
+  [server("8.0.36-28", "Percona Server (GPL)"), MYSQL_8_0_22],
+  [server("8.1.0"), MYSQL_8_0_22],
   [server("8.2.0"), MYSQL_8_2],
   [server("8.4.0"), MYSQL_8_2],
   [server("8.4.0-1", "Percona Server (GPL)"), MYSQL_8_2],
