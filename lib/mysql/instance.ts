@@ -179,6 +179,8 @@ const VARIABLES = [
   "read_only",
   "max_connections",
   "thread_handling",
+  "wsrep_on",
+  "group_replication_group_name",
   "datadir",
   "log_bin_basename",
   "relay_log_basename",
@@ -230,28 +232,22 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
   const [lockSession, control] = opened as [Session, Session];
 
   try {
-    const rows = await control.query(
-      `SHOW /* locktables */ GLOBAL VARIABLES WHERE Variable_name IN ('${VARIABLES.join("','")}')`,
-      QUERY_LIMIT_MS,
-    );
-    const variables = new Map(
-      rows.map((row) => [String(row["Variable_name"]), String(row["Value"])]),
-    );
+    // As much at once as the two sessions take: all of it is the caller's time.
+    const [variables, { rights, taken }] = await Promise.all([
+      readVariables(control),
+      readRights(lockSession).then(async (rights) => ({
+        rights,
+        taken: await takeName(lockSession, options),
+      })),
+    ]);
     const facts = factsFrom(options, variables, lockSession.id);
     const choice = isRefusal(facts) ? facts : chooseMethod(options.method, facts.server);
     if (isRefusal(facts) || isRefusal(choice)) return refuse(choice as Refusal);
-    subject = { ...subject, server: facts.server };
+    subject = { ...subject, server: facts.server, account: accountOf(rights.account) };
     const can = capabilitiesOf(facts.server);
-    await Promise.all([
-      lockSession.query(sessionSettings(options.lockWaitTimeoutMs, can), QUERY_LIMIT_MS),
-      control.query(sessionSettings(options.lockWaitTimeoutMs, can), QUERY_LIMIT_MS),
-    ]);
-    const rights = await readRights(control);
-    subject = { ...subject, account: accountOf(rights.account) };
+    const question = { ...rights, server: facts.server, socket: options.socket };
     const privileges = checkPrivileges({
-      ...rights,
-      server: facts.server,
-      socket: options.socket,
+      ...question,
       also: [
         ...(options.killLongQueries === "off" ? [] : ["kill" as const]),
         ...(facts.logWriteIntervalS === null || can.flushLogStatement === null
@@ -260,37 +256,32 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
       ],
     });
     if (privileges.refusal !== null) return refuse(privileges.refusal);
-    const warnings = [
-      ...threadPoolWarning(options.name, variables.get("thread_handling")),
-      ...privileges.warnings.map((warning) => `${options.name}: ${warning}`),
-    ];
-    const taken = await takeName(lockSession, options);
     if (isRefusal(taken)) return refuse(taken);
-    if (taken !== null) warnings.push(taken);
+    const has = topologyOf(variables);
+    const settings = sessionSettings(options.lockWaitTimeoutMs, can, has);
+    await Promise.all([
+      lockSession.query(settings, QUERY_LIMIT_MS),
+      control.query(settings, QUERY_LIMIT_MS),
+    ]);
+    // First of a node's answers: one that is out of its cluster gives no other.
+    const { wsrep } = await readTopology(control, can, { ...has, replicas: false, group: false });
+    const refused = galeraRefusal(wsrep, options.socket);
+    if (refused !== null) return refuse(refused);
     // Asked once while it costs nobody anything: what the grants do not tell must not be found
     // out under the lock either.
-    const { gtid } = await readCoordinates(lockSession, can, control);
-    const topology = await readTopology(control, can, EVERYTHING);
-    if (topology.replicas.length === 0 && (gtid["gtid_slave_pos"] ?? "") !== "") {
+    const [{ gtid }, topology] = await Promise.all([
+      readCoordinates(lockSession, can, control),
+      readTopology(control, can, has),
+    ]);
+    const warnings = [
+      ...threadPoolWarning(variables.get("thread_handling")),
+      ...privileges.warnings,
+      ...(taken === null ? [] : [taken]),
       // It has replicated something; MariaDB shows the channels only to SLAVE MONITOR.
-      const missing = checkPrivileges({
-        ...rights,
-        server: facts.server,
-        socket: options.socket,
-        also: ["replicas"],
-      });
-      warnings.push(...missing.warnings.map((warning) => `${options.name}: ${warning}`));
-    }
-    const refused = galeraRefusal(topology.wsrep, options.socket);
-    if (refused !== null) return refuse(refused);
-    if (topology.wsrep !== null) {
-      // Else each of our own looks would wait for the cluster.
-      const statement = "SET /* locktables */ SESSION wsrep_sync_wait=0";
-      await Promise.all([
-        lockSession.query(statement, QUERY_LIMIT_MS),
-        control.query(statement, QUERY_LIMIT_MS),
-      ]);
-    }
+      ...(topology.replicas.length === 0 && (gtid["gtid_slave_pos"] ?? "") !== ""
+        ? checkPrivileges({ ...question, also: ["replicas"] }).warnings
+        : []),
+    ].map((warning) => `${options.name}: ${warning}`);
     return instanceOf({
       life,
       options,
@@ -328,6 +319,24 @@ async function readRights(
   }
 }
 
+async function readVariables(session: Session): Promise<ReadonlyMap<string, string>> {
+  const rows = await session.query(
+    `SHOW /* locktables */ GLOBAL VARIABLES WHERE Variable_name IN ('${VARIABLES.join("','")}')`,
+    QUERY_LIMIT_MS,
+  );
+  return new Map(rows.map((row) => [String(row["Variable_name"]), String(row["Value"])]));
+}
+
+/** What to ask a server about its topology; a replica shows itself only when it is asked. */
+function topologyOf(variables: ReadonlyMap<string, string>): TopologyQuestions {
+  return {
+    replicas: true,
+    wsrep: variables.get("wsrep_on") === "ON",
+    // There with the plugin alone.
+    group: variables.has("group_replication_group_name"),
+  };
+}
+
 /**
  * Locks of two tools do not exclude each other (FTWRL is shared, `locking.md` 1.1); a named lock
  * of the session does, and goes with it. Null when it is ours, a refusal when somebody else has
@@ -335,7 +344,7 @@ async function readRights(
  */
 async function takeName(
   session: Session,
-  { name, socket }: InstanceOptions,
+  { socket }: InstanceOptions,
 ): Promise<Refusal | string | null> {
   try {
     const [row] = await session.query(
@@ -349,17 +358,15 @@ async function takeName(
       "Let it end, or look for it: SELECT IS_USED_LOCK('locktables')",
     );
   } catch (error) {
-    return `${name}: two locktables on this server would not see each other: ${
-      driverError(error).message
-    }`;
+    return `two locktables on this server would not see each other: ${driverError(error).message}`;
   }
 }
 
 /** `locking.md` 2.3: writers that fill the pool keep the release from being run. */
-function threadPoolWarning(name: string, threadHandling: string | undefined): string[] {
+function threadPoolWarning(threadHandling: string | undefined): string[] {
   return threadHandling === "pool-of-threads"
     ? [
-      `${name}: thread_handling=pool-of-threads; writers that fill the pool delay the release, so hold short and leave thread_pool_max_threads high`,
+      `thread_handling=pool-of-threads; writers that fill the pool delay the release, so hold short and leave thread_pool_max_threads high`,
     ]
     : [];
 }
@@ -407,9 +414,9 @@ function instanceOf(opened: OpenedInstance): Instance {
       return running;
     }
   };
-  const crowded = async (): Promise<string | null> => {
+  const crowded = async (session: Session): Promise<string | null> => {
     if (options.connectionMark === null) return null;
-    const [row] = await control.query(
+    const [row] = await session.query(
       "SHOW /* locktables */ GLOBAL STATUS LIKE 'Threads_connected'",
       QUERY_LIMIT_MS,
     );
@@ -438,7 +445,7 @@ function instanceOf(opened: OpenedInstance): Instance {
   const watching = setInterval(async () => {
     if (control.isClosed() || control.isBusy()) return;
     try {
-      const why = isLockSent ? await crowded() : null;
+      const why = isLockSent ? await crowded(control) : null;
       if (why !== null) options.onCrowded(why);
       else if (options.connectionMark === null || !isLockSent) {
         await control.query("DO /* locktables */ 1", KEEPALIVE_LIMIT_MS);
@@ -469,7 +476,7 @@ function instanceOf(opened: OpenedInstance): Instance {
     choice: () => choice,
 
     async look() {
-      const blockers = await findAll(choice.method);
+      const [blockers, why] = await Promise.all([findAll(choice.method), crowded(lockSession)]);
       const victims = findVictims(seen, blockers, options.killLongQueries);
       seen = blockers;
       for (const { id } of victims) {
@@ -477,7 +484,7 @@ function instanceOf(opened: OpenedInstance): Instance {
           if (driverError(error).errno !== NO_SUCH_THREAD) throw error;
         });
       }
-      return { blockers, killed: victims, crowded: await crowded() };
+      return { blockers, killed: victims, crowded: why };
     },
 
     async lock() {
@@ -624,12 +631,18 @@ export async function killLockSession(
   }
 }
 
-function sessionSettings(lockWaitTimeoutMs: number, can: Capabilities): string {
+function sessionSettings(
+  lockWaitTimeoutMs: number,
+  can: Capabilities,
+  { wsrep }: TopologyQuestions,
+): string {
   const seconds = Math.ceil(lockWaitTimeoutMs / 1000);
   const settings = [
     "autocommit=1",
     `wait_timeout=${WAIT_TIMEOUT_S}`,
     `lock_wait_timeout=${seconds}`,
+    // Else each of our own looks would wait for the cluster.
+    ...(wsrep ? ["wsrep_sync_wait=0"] : []),
     // One second more, so that lock_wait_timeout speaks first and says what it was.
     ...(can.maxStatementTime ? [`max_statement_time=${seconds + 1}`] : []),
   ];
@@ -652,8 +665,6 @@ async function readCoordinates(
 
 /** Which questions about the topology are asked. */
 type TopologyQuestions = Readonly<Record<keyof Topology, boolean>>;
-
-const EVERYTHING: TopologyQuestions = { replicas: true, wsrep: true, group: true };
 
 async function readTopology(
   control: Session,

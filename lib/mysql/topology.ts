@@ -15,8 +15,9 @@ export interface ReplicaPosition {
   readonly relay_source_log_file: string | null;
   /**
    * Where in it the next transaction begins: what a copy of this replica goes on from. Exact on
-   * MariaDB. MySQL with parallel workers shows its last checkpoint, so that some transactions
-   * behind it are applied already (9.7.4: up to 20 under load): there only the GTIDs are exact.
+   * MariaDB. MySQL with parallel workers shows its last checkpoint: transactions behind it may be
+   * applied already (9.7.4: more than 100 under load), and it may move once under the lock. There
+   * only the GTIDs are exact.
    */
   readonly exec_source_log_pos: number;
   /**
@@ -131,8 +132,9 @@ export interface GroupMember {
 }
 
 /**
- * Reads the row of {@linkcode GroupMember} that the server has for itself; null when it is in no
- * group: no row without the plugin, a row without an id with a plugin that is not started.
+ * Reads the server's own row of performance_schema.replication_group_members, joined with the view
+ * of replication_group_member_stats. Null when it is in no group: there is no row without the
+ * plugin, and one of 8.0 without an id where the plugin has never run.
  */
 export function groupMember(rows: readonly Row[]): GroupMember | null {
   const row = rows.find((row) => text(row["MEMBER_ID"]) !== "");
