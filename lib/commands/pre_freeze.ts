@@ -12,6 +12,7 @@ import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report
 import { parseRecord, type WindowRecord } from "../window/record.ts";
 import { atMost } from "../sys/at_most.ts";
 import { readIfThere } from "../sys/files.ts";
+import { linesOf } from "../sys/lines.ts";
 import { WINDOW_FILE } from "../sys/paths.ts";
 
 /** Longest wait for a locker to say that it runs and has read its options, in milliseconds. */
@@ -187,21 +188,11 @@ function openSince(record: WindowRecord | null): Refusal {
 /** The locker's messages, one at a time; null at the end. */
 function messagesOf(stdout: ReadableStream<Uint8Array>): { next(): Promise<LockerMessage | null> } {
   const reader = stdout.getReader();
-  const decoder = new TextDecoder();
-  let text = "";
+  const lines = linesOf(async () => (await reader.read()).value ?? null);
   return {
     async next() {
-      while (true) {
-        const end = text.indexOf("\n");
-        if (end >= 0) {
-          const line = text.slice(0, end);
-          text = text.slice(end + 1);
-          return JSON.parse(line) as LockerMessage;
-        }
-        const { done, value } = await reader.read();
-        if (done) return null;
-        text += decoder.decode(value, { stream: true });
-      }
+      const line = await lines.next();
+      return line === "" ? null : JSON.parse(line) as LockerMessage;
     },
   };
 }

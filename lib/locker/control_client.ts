@@ -5,6 +5,7 @@
  */
 import type { WindowRecord } from "../window/record.ts";
 import { atMost } from "../sys/at_most.ts";
+import { chunksOf, linesOf } from "../sys/lines.ts";
 import { LOCKER_SOCKET } from "../sys/paths.ts";
 
 /** What can be asked of a locker. */
@@ -47,7 +48,7 @@ export async function askLocker(word: ControlWord, limitMs: number): Promise<Con
     }
     throw error;
   }
-  const lines = linesOf(connection);
+  const lines = linesOf(chunksOf(connection));
   const hear = async () => {
     await connection.write(new TextEncoder().encode(`${word}\n`));
     return await lines.next();
@@ -67,41 +68,5 @@ export async function askLocker(word: ControlWord, limitMs: number): Promise<Con
     kind: "answered",
     record: JSON.parse(line) as WindowRecord,
     gone: lines.next().catch(() => "").finally(() => connection.close()),
-  };
-}
-
-/** Longest line either side sends, in bytes: a record with many instances and GTID sets. */
-const LINE_LIMIT_BYTES = 1024 * 1024;
-
-/** Lines of text, one at a time. */
-export interface Lines {
-  /** The next line without its line feed; empty at the end. */
-  next(): Promise<string>;
-}
-
-/** Reads lines from a byte source. */
-export function linesOf(
-  source: { read(buffer: Uint8Array): Promise<number | null> },
-): Lines {
-  const decoder = new TextDecoder();
-  const buffer = new Uint8Array(4096);
-  let text = "";
-  return {
-    async next() {
-      while (true) {
-        const end = text.indexOf("\n");
-        if (end >= 0) {
-          const line = text.slice(0, end);
-          text = text.slice(end + 1);
-          return line;
-        }
-        if (text.length > LINE_LIMIT_BYTES) {
-          throw new Error(`A line of more than ${LINE_LIMIT_BYTES} bytes came from the other side`);
-        }
-        const count = await source.read(buffer);
-        if (count === null) return "";
-        text += decoder.decode(buffer.subarray(0, count), { stream: true });
-      }
-    },
   };
 }

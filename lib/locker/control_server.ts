@@ -2,8 +2,9 @@
 import type { WindowRecord } from "../window/record.ts";
 import { atMost } from "../sys/at_most.ts";
 import { removeIfThere } from "../sys/files.ts";
+import { chunksOf, linesOf } from "../sys/lines.ts";
 import { LOCKER_SOCKET } from "../sys/paths.ts";
-import { CONTROL_WORDS, type ControlWord, HEARD, linesOf } from "./control_client.ts";
+import { CONTROL_WORDS, type ControlWord, HEARD } from "./control_client.ts";
 
 /** Longest wait for a client's word, and for it to take its answer, in milliseconds. */
 const CLIENT_LIMIT_MS = 1_000;
@@ -29,7 +30,9 @@ export function openControlServer(handlers: ControlHandlers): ControlServer {
   const waiters = new Set<Deno.Conn>();
 
   const serve = async (connection: Deno.Conn) => {
-    const word = await atMost(linesOf(connection).next(), CLIENT_LIMIT_MS, "").catch(() => "");
+    const word = await atMost(linesOf(chunksOf(connection)).next(), CLIENT_LIMIT_MS, "").catch(() =>
+      ""
+    );
     switch (isControlWord(word) ? word : null) {
       case "thaw":
         waiters.add(connection);

@@ -1,6 +1,6 @@
 /** The locker's side of its line to pre-freeze. */
 import { ACCEPTED, type LockerMessage } from "./starter_protocol.ts";
-import { linesOf } from "./control_client.ts";
+import { chunksOf, linesOf } from "../sys/lines.ts";
 
 /** The line to the pre-freeze that started this locker. */
 export interface StarterLink {
@@ -24,6 +24,6 @@ export function openStarterLink(): StarterLink {
         return false; // BrokenPipe: pre-freeze is gone, which is all there is to know
       }
     },
-    accepted: linesOf(Deno.stdin).next().then((word) => word === ACCEPTED, () => false),
+    accepted: linesOf(chunksOf(Deno.stdin)).next().then((word) => word === ACCEPTED, () => false),
   };
 }
