@@ -1,6 +1,7 @@
 /**
- * Puts on this machine what the demo, the tests and CI need: Debian's packages, and MySQL from
- * Debian sid in a folder of its own, because stable Debian has no MySQL server.
+ * Puts on this machine what the demo, the tests and CI need: Debian's packages; MySQL and a newer
+ * MariaDB from Debian sid, each in a folder of its own, because stable Debian has neither; and
+ * Galera's provider, unpacked and not installed.
  */
 
 import {
@@ -18,7 +19,7 @@ export interface ProvisionOptions {
   readonly mariadb: true;
   /** MySQL from Debian sid as well. */
   readonly mysql: boolean;
-  /** The programs that only tests use. */
+  /** The programs and servers that only tests use: strace, MariaDB 11.8, Galera. */
   readonly testTools?: boolean;
   /** Further Debian packages. */
   readonly packages?: readonly string[];
@@ -30,7 +31,7 @@ export interface ProvisionOptions {
 const MARIADB_PACKAGES = ["mariadb-server-core", "mariadb-client-core"];
 const SYSTEM_PACKAGES = ["e2fsprogs", "util-linux", "mount", "procps"];
 const TEST_PACKAGES = ["strace"];
-const MYSQL_PACKAGES = ["mmdebstrap", "debian-archive-keyring"];
+const TREE_PACKAGES = ["mmdebstrap", "debian-archive-keyring"];
 
 /** Bound of one apt-get call, its wait for another apt included. */
 const APT_TIMEOUT_MS = 600_000;
@@ -38,11 +39,25 @@ const APT_TIMEOUT_MS = 600_000;
 /** How long another apt may hold the lock: unattended upgrades of a fresh machine take about this. */
 const APT_LOCK_TIMEOUT_S = 120;
 
-/** Bound of fetching and unpacking MySQL's tree; 8 s on a good line. */
-const MYSQL_TREE_TIMEOUT_MS = 600_000;
+/** Bound of fetching and unpacking a server's tree; 8 s on a good line. */
+const TREE_TIMEOUT_MS = 600_000;
 
-/** Bump when the tree must be made anew. */
-const MYSQL_TREE_FORMAT = 1;
+/** Bump when the trees must be made anew. */
+const TREE_FORMAT = 1;
+
+/** A server of Debian sid that is unpacked and not installed. */
+interface SidTree {
+  readonly package: string;
+  /** Name of its folder in the cache, without the format. */
+  readonly folder: string;
+}
+
+/** One tree each: the two packages conflict, so apt does not resolve them together. */
+const MYSQL_TREE: SidTree = { package: "mysql-server-core", folder: "mysql-sid" };
+const MARIADB_TREE: SidTree = { package: "mariadb-server-core", folder: "mariadb-sid" };
+
+/** Debian's Galera provider for its MariaDB: one shared object, no service. */
+const GALERA_PACKAGE = "galera-4";
 
 const DEBIAN_MIRROR = "http://deb.debian.org/debian";
 const DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -50,20 +65,44 @@ const DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /** Installs what is missing, and says what. */
 export async function provision(options: ProvisionOptions): Promise<void> {
   const log = options.log ?? ((line: string) => console.log(line));
-  const needsTree = options.mysql && !await pathExists(await mysqlTreePath());
+  const wanted = [
+    ...(options.mysql ? [MYSQL_TREE] : []),
+    ...(options.testTools ? [MARIADB_TREE] : []),
+  ];
+  const trees: SidTree[] = [];
+  for (const tree of wanted) if (!await pathExists(await treePath(tree))) trees.push(tree);
   await installPackages([
     ...MARIADB_PACKAGES,
     ...SYSTEM_PACKAGES,
     ...(options.testTools ? TEST_PACKAGES : []),
-    ...(needsTree ? MYSQL_PACKAGES : []),
+    ...(trees.length > 0 ? TREE_PACKAGES : []),
     ...options.packages ?? [],
   ], log);
-  if (needsTree) await installMysqlTree(log);
+  for (const tree of trees) await installTree(tree, log);
+  if (options.testTools && !await pathExists(await galeraProviderPath())) await unpackGalera(log);
 }
 
 /** Where MySQL's tree is, or will be. */
-export async function mysqlTreePath(): Promise<string> {
-  return `${await cacheDirectory()}/mysql-sid-${MYSQL_TREE_FORMAT}`;
+export function mysqlTreePath(): Promise<string> {
+  return treePath(MYSQL_TREE);
+}
+
+/** Where the tree of Debian sid's MariaDB is, or will be. */
+export function mariadbTreePath(): Promise<string> {
+  return treePath(MARIADB_TREE);
+}
+
+/** Where Galera's provider is, or will be. */
+export async function galeraProviderPath(): Promise<string> {
+  return `${await galeraPath()}/usr/lib/libgalera_smm.so`;
+}
+
+async function treePath(tree: SidTree): Promise<string> {
+  return `${await cacheDirectory()}/${tree.folder}-${TREE_FORMAT}`;
+}
+
+async function galeraPath(): Promise<string> {
+  return `${await cacheDirectory()}/${GALERA_PACKAGE}-${TREE_FORMAT}`;
 }
 
 /** Installs Debian packages, if any of them is missing. */
@@ -135,7 +174,7 @@ async function updatePackageLists(log: (line: string) => void): Promise<void> {
   }
 }
 
-function aptGet(args: readonly string[]) {
+function aptGet(args: readonly string[], cwd?: string) {
   return run([
     "apt-get",
     "-qq",
@@ -149,6 +188,7 @@ function aptGet(args: readonly string[]) {
   ], {
     env: { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C.UTF-8" },
     timeoutMs: APT_TIMEOUT_MS,
+    ...(cwd === undefined ? {} : { cwd }),
   }).catch((error: unknown) => {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new ScriptError(
@@ -157,29 +197,66 @@ function aptGet(args: readonly string[]) {
   });
 }
 
-/** Unpacks MySQL's server and every library it needs into one folder, complete or not at all. */
-async function installMysqlTree(log: (line: string) => void): Promise<void> {
-  if (Deno.uid() !== 0) throw new ScriptError("Not root: cannot unpack MySQL's tree");
-  log("install  mysql-server-core from Debian sid, unpacked into the cache");
-  const destination = await mysqlTreePath();
-  const temporary = await Deno.makeTempDir({ dir: await cacheDirectory(), prefix: "mysql-" });
-  try {
-    await runOrFail("Unpacking MySQL from Debian sid", [
+/** Unpacks a server and every library it needs into one folder, complete or not at all. */
+async function installTree(tree: SidTree, log: (line: string) => void): Promise<void> {
+  if (Deno.uid() !== 0) throw new ScriptError(`Not root: cannot unpack ${tree.package}`);
+  log(`install  ${tree.package} from Debian sid, unpacked into the cache`);
+  await intoCache(await treePath(tree), async (temporary) => {
+    await runOrFail(`Unpacking ${tree.package} from Debian sid`, [
       "mmdebstrap",
       "--quiet",
       "--variant=extract",
       `--keyring=${DEBIAN_KEYRING}`,
       // A mirror may be a snapshot past its date; the signatures are still checked.
       '--aptopt=Acquire::Check-Valid-Until "false"',
-      "--include=mysql-server-core",
+      `--include=${tree.package}`,
       "sid",
-      `${temporary}/tree`,
+      temporary,
       DEBIAN_MIRROR,
-    ], { timeoutMs: MYSQL_TREE_TIMEOUT_MS });
-    await Deno.chmod(`${temporary}/tree`, 0o755);
-    if (!await pathExists(destination)) await Deno.rename(`${temporary}/tree`, destination);
+    ], { timeoutMs: TREE_TIMEOUT_MS });
+  });
+}
+
+/** Unpacks Galera's provider: installed, it would change what a developer's own MariaDB can do. */
+async function unpackGalera(log: (line: string) => void): Promise<void> {
+  log(`install  ${GALERA_PACKAGE}, unpacked into the cache`);
+  if (!await hasPackageLists()) await updatePackageLists(log);
+  await intoCache(await galeraPath(), async (temporary) => {
+    const downloads = `${temporary}.deb`;
+    await Deno.mkdir(downloads);
+    // Root's own sandbox: apt's user cannot write into the cache, and would say so each time.
+    const download = () =>
+      aptGet(["-o", "APT::Sandbox::User=root", "download", GALERA_PACKAGE], downloads);
+    if ((await download()).code !== 0) {
+      await updatePackageLists(log);
+      const second = await download();
+      if (second.code !== 0) {
+        throw new ScriptError(
+          `apt-get download ${GALERA_PACKAGE} failed with exit code ${second.code}:\n` +
+            tail(second.stderr, 8),
+        );
+      }
+    }
+    for await (const { name } of Deno.readDir(downloads)) {
+      await runOrFail(`Unpacking ${name}`, ["dpkg", "-x", `${downloads}/${name}`, temporary]);
+    }
+  });
+}
+
+/** Makes a folder of the cache; `fill` gets one that does not exist. Complete or not at all. */
+async function intoCache(
+  destination: string,
+  fill: (temporary: string) => Promise<void>,
+): Promise<void> {
+  const scratch = await Deno.makeTempDir({ dir: await cacheDirectory(), prefix: "unpack-" });
+  try {
+    const temporary = `${scratch}/tree`;
+    await fill(temporary);
+    await Deno.chmod(temporary, 0o755);
+    // Whoever renames first wins; the two are alike.
+    if (!await pathExists(destination)) await Deno.rename(temporary, destination);
   } finally {
-    await Deno.remove(temporary, { recursive: true });
+    await Deno.remove(scratch, { recursive: true });
   }
 }
 

@@ -60,6 +60,12 @@ const BY_ERRNO: Readonly<Record<number, Meaning>> = {
   },
   1044: { code: EXIT.denied, reason: "access-denied", hint: credentialsHint },
   1045: { code: EXIT.denied, reason: "access-denied", hint: credentialsHint },
+  1047: {
+    code: EXIT.unreachable,
+    reason: "galera-not-ready",
+    hint: () =>
+      "Bring the node back into its cluster, or take the snapshot on a node that is Synced",
+  },
   1130: { code: EXIT.denied, reason: "access-denied", hint: credentialsHint },
   1142: { code: EXIT.denied, reason: "privilege-missing", hint: grantHint },
   1184: { code: EXIT.denied, reason: "init-connect-failed", hint: initConnectHint },

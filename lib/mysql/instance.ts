@@ -45,6 +45,9 @@ export const WAIT_TIMEOUT_S = 10;
 /** How often the sessions say that they are alive, in milliseconds: a quarter of the switch. */
 const KEEPALIVE_MS = WAIT_TIMEOUT_S * 1000 / 4;
 
+/** DO is refused on a Galera node that has lost its cluster (1047), SELECT without a table is not. */
+const KEEPALIVE = "SELECT /* locktables */ 1";
+
 /** Longest wait for the answer to a keepalive; beyond it the lock is not proven any more. */
 const KEEPALIVE_LIMIT_MS = 2_000;
 
@@ -258,7 +261,7 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
     if (privileges.refusal !== null) return refuse(privileges.refusal);
     if (isRefusal(taken)) return refuse(taken);
     const has = topologyOf(variables);
-    const settings = sessionSettings(options.lockWaitTimeoutMs, can, has);
+    const settings = sessionSettings(options.lockWaitTimeoutMs, can);
     await Promise.all([
       lockSession.query(settings, QUERY_LIMIT_MS),
       control.query(settings, QUERY_LIMIT_MS),
@@ -435,7 +438,7 @@ function instanceOf(opened: OpenedInstance): Instance {
     // Behind a waiting lock statement it would only queue up; that statement has its own limit.
     if (isLockPending || lockSession.isClosed()) return;
     try {
-      await lockSession.query("DO /* locktables */ 1", KEEPALIVE_LIMIT_MS);
+      await lockSession.query(KEEPALIVE, KEEPALIVE_LIMIT_MS);
     } catch (error) {
       if (!life.isEnding) options.onLost(driverError(error).message);
     }
@@ -448,7 +451,7 @@ function instanceOf(opened: OpenedInstance): Instance {
       const why = isLockSent ? await crowded(control) : null;
       if (why !== null) options.onCrowded(why);
       else if (options.connectionMark === null || !isLockSent) {
-        await control.query("DO /* locktables */ 1", KEEPALIVE_LIMIT_MS);
+        await control.query(KEEPALIVE, KEEPALIVE_LIMIT_MS);
       }
     } catch (error) {
       if (!life.isEnding) options.onControlLost(driverError(error).message);
@@ -570,8 +573,10 @@ async function releaseInOrder(
   try {
     const now = held === null ? null : await readPosition(session, can);
     // Somebody may have rotated the log, which no lock forbids; the GTIDs tell it from a commit.
-    const isMoved = held !== null && now !== null && !isSamePosition(held, now) &&
-      !isSameHistory(held, await readCoordinates(session, can, control, PROOF_LIMIT_MS));
+    const isMoved = held !== null && now !== null &&
+      (isSamePosition(held, now)
+        ? !await isSameWriteSet(control, can, held)
+        : !isSameHistory(held, await readCoordinates(session, can, control, PROOF_LIMIT_MS)));
     if (held !== null && now === null && session.isBusy()) return null;
     await session.query(statement, RELEASE_STATEMENT_LIMIT_MS);
     if (held === null) return { proof: "equal", coordinates: null };
@@ -581,6 +586,21 @@ async function releaseInOrder(
     // Whatever it was, the answer is the same: the session is killed.
     return null;
   }
+}
+
+/** On a Galera node without a binlog the last write set is all there is to compare. */
+async function isSameWriteSet(
+  control: Session,
+  can: Capabilities,
+  held: Coordinates,
+): Promise<boolean> {
+  if (held.log_bin || held.wsrep === null) return true;
+  const { wsrep } = await readTopology(control, can, {
+    replicas: false,
+    wsrep: true,
+    group: false,
+  });
+  return wsrep?.last_committed === held.wsrep.last_committed;
 }
 
 /**
@@ -631,18 +651,12 @@ export async function killLockSession(
   }
 }
 
-function sessionSettings(
-  lockWaitTimeoutMs: number,
-  can: Capabilities,
-  { wsrep }: TopologyQuestions,
-): string {
+function sessionSettings(lockWaitTimeoutMs: number, can: Capabilities): string {
   const seconds = Math.ceil(lockWaitTimeoutMs / 1000);
   const settings = [
     "autocommit=1",
     `wait_timeout=${WAIT_TIMEOUT_S}`,
     `lock_wait_timeout=${seconds}`,
-    // Else each of our own looks would wait for the cluster.
-    ...(wsrep ? ["wsrep_sync_wait=0"] : []),
     // One second more, so that lock_wait_timeout speaks first and says what it was.
     ...(can.maxStatementTime ? [`max_statement_time=${seconds + 1}`] : []),
   ];

@@ -52,6 +52,9 @@ export interface SessionOptions {
   readonly onLost: (why: string) => void;
 }
 
+/** ER_UNKNOWN_SYSTEM_VARIABLE. */
+const UNKNOWN_VARIABLE = 1193;
+
 /**
  * Opens a session.
  * @throws the socket's error (ENOENT, ECONNREFUSED, EACCES), the server's (errno),
@@ -113,6 +116,13 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       stream.once("close", () => failed(new Error("The server closed the connection")));
     });
     listenForLoss(connection, stream, lost);
+    // First of all: with a global wsrep_sync_wait every SELECT and SHOW of ours would wait for the
+    // cluster, for ever on a node that is locked (10.11.19). Elsewhere the variable is unknown.
+    await query("SET /* locktables */ SESSION wsrep_sync_wait=0", options.limitMs).catch(
+      (error: { errno?: number }) => {
+        if (error.errno !== UNKNOWN_VARIABLE) throw error;
+      },
+    );
     const [row] = await query("SELECT /* locktables */ CONNECTION_ID() AS id", options.limitMs);
     return {
       id: Number(row?.["id"]),

@@ -26,6 +26,12 @@ const ERRORS: readonly (readonly [Thrown, ExitCode, reason: string, hint: RegExp
     /max_connections/,
   ],
   [
+    { errno: 1047, code: "ER_UNKNOWN_COM_ERROR", message: "WSREP has not yet prepared node" },
+    EXIT.unreachable,
+    "galera-not-ready",
+    /Synced/,
+  ],
+  [
     { errno: 1044, code: "ER_DBACCESS_DENIED_ERROR", message: "Access denied" },
     EXIT.denied,
     "access-denied",

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { ALONE } from "../../lib/mysql/coordinates.ts";
 
 import {
   closedLine,
@@ -33,7 +34,7 @@ const NO_BINLOG: InstanceRecord = {
   name: "reporting",
   label: "MySQL 9.7.4",
   method: "ftwrl",
-  coordinates: { log_bin: false, file: null, position: null, gtid: {} },
+  coordinates: { ...ALONE, log_bin: false, file: null, position: null, gtid: {} },
   coordinates_at_release: { file: null, position: null },
 };
 

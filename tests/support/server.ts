@@ -2,7 +2,7 @@
 
 import { createConnection } from "mysql2";
 import { Socket } from "node:net";
-import { mysqlTreePath } from "../../scripts/provision.ts";
+import { mariadbTreePath, mysqlTreePath } from "../../scripts/provision.ts";
 import {
   cacheDirectory,
   killChild,
@@ -15,6 +15,9 @@ import {
 
 /** The two families that the product supports. */
 export type Flavor = "mariadb" | "mysql";
+
+/** The servers there are: Debian 12's MariaDB and sid's MySQL by family, and sid's MariaDB. */
+export type ServerKind = Flavor | "mariadb-11.8";
 
 /** A running server of a test. */
 export interface Server {
@@ -45,9 +48,14 @@ export interface ServerOptions {
   readonly datadir?: string;
   /** Further arguments of the server. */
   readonly args?: readonly string[];
+  /** Files to put into the data directory, by name, before the first start. */
+  readonly files?: Readonly<Record<string, string>>;
   /** Initialise the data directory here instead of copying the cached one. */
   readonly fresh?: boolean;
 }
+
+/** Where an account of {@linkcode networkArguments}' server may come from. */
+export const LOOPBACK = "127.0.0.1";
 
 /** Bound of initialising a data directory: MySQL takes about 4 s on a quiet machine. */
 const INITIALISE_TIMEOUT_MS = 120_000;
@@ -67,16 +75,18 @@ const SOCKET_PATH_MAX = 107;
 /** Bump when templates must be made anew. */
 const TEMPLATE_FORMAT = 1;
 
-/** How to call the server of a flavor. */
+/** How to call a server. */
 interface Program {
+  readonly kind: ServerKind;
   readonly flavor: Flavor;
   readonly version: string;
   readonly command: readonly string[];
 }
 
 /** Starts a server and returns when it answers. It dies with the process that started it. */
-export async function startServer(flavor: Flavor, options: ServerOptions = {}): Promise<Server> {
-  const program = await findProgram(flavor);
+export async function startServer(kind: ServerKind, options: ServerOptions = {}): Promise<Server> {
+  const program = await findProgram(kind);
+  const { flavor } = program;
   const dir = options.dir ?? await makeServerDir();
   const datadir = options.datadir ?? `${dir}/data`;
   const socketDir = `${dir}/run`;
@@ -99,6 +109,9 @@ export async function startServer(flavor: Flavor, options: ServerOptions = {}): 
     // The guest's own processes and, in checks of rights, other users must reach the socket.
     await Deno.chmod(dir, 0o755);
     await fillDatadir(program, datadir, options.fresh ?? false);
+    for (const [name, text] of Object.entries(options.files ?? {})) {
+      await Deno.writeTextFile(`${datadir}/${name}`, text);
+    }
     return await launch(argv, socket, errorLog);
   };
   const remove = async (): Promise<void> => {
@@ -131,6 +144,39 @@ export async function startServer(flavor: Flavor, options: ServerOptions = {}): 
       running = await launch(argv, socket, errorLog);
     },
   };
+}
+
+/**
+ * Ends a server whose data nobody needs any more, at once: in good order a server takes seconds
+ * to say goodbye to its replicas or its cluster.
+ */
+export async function discard(server: Server): Promise<void> {
+  await server.kill9();
+  await server.stop();
+}
+
+/** Arguments for a server that others reach over TCP, on the loopback interface alone. */
+export function networkArguments(): string[] {
+  return ["--skip-networking=OFF", `--bind-address=${LOOPBACK}`, `--port=${freePort()}`];
+}
+
+/**
+ * Ports that servers listen on are taken from here: below those that Linux gives to outgoing
+ * connections, one of which could else take the port before the server does.
+ */
+const PORTS = { from: 20_000, to: 32_000 };
+
+/** A port of the loopback interface that nobody listens on now. */
+export function freePort(): number {
+  while (true) {
+    const port = PORTS.from + Math.floor(Math.random() * (PORTS.to - PORTS.from));
+    try {
+      Deno.listen({ hostname: LOOPBACK, port }).close();
+      return port;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
 }
 
 /** Where throwaway servers live: a short path, the same inside a sandbox. */
@@ -238,34 +284,45 @@ const MYSQL_QUICK = [
   "--secure-file-priv=",
 ];
 
-/** Where the server of a flavor is on this machine. */
-async function findProgram(flavor: Flavor): Promise<Program> {
-  const command = flavor === "mariadb" ? ["/usr/sbin/mariadbd"] : await mysqlCommand();
+/** Where a server is on this machine. */
+async function findProgram(kind: ServerKind): Promise<Program> {
+  const flavor = kind === "mysql" ? "mysql" : "mariadb";
+  const command = await commandOf(kind);
   if (!await pathExists(command[0] ?? "")) {
-    throw new ScriptError(`${flavor} is not installed: deno run -A scripts/provision.ts`);
+    throw new ScriptError(`${kind} is not installed: deno run -A scripts/provision.ts`);
   }
-  const { stdout } = await runOrFail(`${flavor} --version`, [...command, "--version"]);
+  const { stdout } = await runOrFail(`${kind} --version`, [...command, "--version"]);
   const version = /\bVer (\d+\.\d+\.\d+)/.exec(stdout)?.[1];
   if (version === undefined) throw new ScriptError(`Cannot read the version in: ${stdout.trim()}`);
-  const defaults = flavor === "mariadb" ? [...command, "--no-defaults"] : command;
-  return { flavor, version, command: defaults };
+  return { kind, flavor, version, command };
+}
+
+async function commandOf(kind: ServerKind): Promise<string[]> {
+  switch (kind) {
+    case "mariadb":
+      return ["/usr/sbin/mariadbd", "--no-defaults"];
+    case "mariadb-11.8":
+      return treeCommand(await mariadbTreePath(), "mariadbd", "mariadb");
+    case "mysql":
+      return treeCommand(await mysqlTreePath(), "mysqld", "mysql");
+  }
+  return kind satisfies never;
 }
 
 /**
- * MySQL runs out of its tree through the tree's own dynamic loader: no chroot, so that its paths
+ * A server runs out of its tree through the tree's own dynamic loader: no chroot, so that its paths
  * mean the same inside and outside.
  */
-async function mysqlCommand(): Promise<string[]> {
-  const root = await mysqlTreePath();
+function treeCommand(root: string, program: string, share: string): string[] {
   return [
     `${root}/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2`,
     "--library-path",
     `${root}/usr/lib/x86_64-linux-gnu`,
-    `${root}/usr/sbin/mysqld`,
+    `${root}/usr/sbin/${program}`,
     "--no-defaults",
     `--basedir=${root}/usr`,
-    `--lc-messages-dir=${root}/usr/share/mysql`,
-    `--character-sets-dir=${root}/usr/share/mysql/charsets`,
+    `--lc-messages-dir=${root}/usr/share/${share}`,
+    `--character-sets-dir=${root}/usr/share/${share}/charsets`,
     `--plugin-dir=${root}/usr/lib/mysql/plugin`,
   ];
 }
@@ -301,19 +358,31 @@ async function fillDatadir(program: Program, datadir: string, fresh: boolean): P
 
 /** Initialises a data directory where root comes in through the socket alone, as on Debian. */
 async function initialise(program: Program, datadir: string): Promise<void> {
-  if (program.flavor === "mariadb") {
-    await runOrFail("mariadb-install-db", [
-      "mariadb-install-db",
-      "--no-defaults",
-      "--user=root",
-      `--datadir=${datadir}`,
-      "--auth-root-authentication-method=socket",
-      "--auth-root-socket-user=root",
-      "--skip-test-db",
-      "--innodb-log-file-size=8M",
-    ], { timeoutMs: INITIALISE_TIMEOUT_MS });
-    return;
+  switch (program.kind) {
+    case "mariadb":
+      return await installMariadb(datadir);
+    case "mariadb-11.8":
+      return await bootstrapMariadb(program, datadir);
+    case "mysql":
+      return await initialiseMysql(program, datadir);
   }
+  return program.kind satisfies never;
+}
+
+async function installMariadb(datadir: string): Promise<void> {
+  await runOrFail("mariadb-install-db", [
+    "mariadb-install-db",
+    "--no-defaults",
+    "--user=root",
+    `--datadir=${datadir}`,
+    "--auth-root-authentication-method=socket",
+    "--auth-root-socket-user=root",
+    "--skip-test-db",
+    "--innodb-log-file-size=8M",
+  ], { timeoutMs: INITIALISE_TIMEOUT_MS });
+}
+
+async function initialiseMysql(program: Program, datadir: string): Promise<void> {
   const scratch = await makeServerDir();
   try {
     const initFile = `${scratch}/init.sql`;
@@ -358,6 +427,36 @@ async function initialise(program: Program, datadir: string): Promise<void> {
   } finally {
     await Deno.remove(scratch, { recursive: true });
   }
+}
+
+/** What mariadb-install-db feeds to the server, in its order. */
+const BOOTSTRAP_SCRIPTS = [
+  "mariadb_system_tables",
+  "mariadb_performance_tables",
+  "mariadb_system_tables_data",
+  "fill_help_tables",
+  "maria_add_gis_sp_bootstrap",
+  "mariadb_sys_schema",
+];
+
+/** What mariadb-install-db does, which itself cannot start a server through a loader. */
+async function bootstrapMariadb(program: Program, datadir: string): Promise<void> {
+  const share = `${await mariadbTreePath()}/usr/share/mariadb`;
+  const scripts = await Promise.all(
+    BOOTSTRAP_SCRIPTS.map((name) => Deno.readTextFile(`${share}/${name}.sql`)),
+  );
+  const head = "CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket='root';\n";
+  await runOrFail("mariadbd --bootstrap", [
+    ...program.command,
+    "--bootstrap",
+    "--user=root",
+    `--datadir=${datadir}`,
+    "--log-warnings=0",
+    "--enforce-storage-engine=",
+    "--max-allowed-packet=8M",
+    "--net-buffer-length=16K",
+    "--innodb-log-file-size=8M",
+  ], { stdin: head + scripts.join("\n"), timeoutMs: INITIALISE_TIMEOUT_MS });
 }
 
 function ignoreMissing(error: unknown): void {

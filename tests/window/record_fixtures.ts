@@ -1,4 +1,5 @@
 /** What a record says besides the state of the window, for tests. */
+import { ALONE } from "../../lib/mysql/coordinates.ts";
 import type { InstanceRecord, WindowDetails } from "../../lib/window/record.ts";
 
 /** One MariaDB in a record. */
@@ -17,6 +18,7 @@ export const INSTANCE: InstanceRecord = {
   method_reason: "auto: MariaDB 10.11.19 has BACKUP STAGE",
   data_directories: ["/var/lib/mysql"],
   coordinates: {
+    ...ALONE,
     log_bin: true,
     file: "binlog.000002",
     position: 1234,
