@@ -11,9 +11,9 @@ import { complain, complainOf, sayBriefly } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import { parseRecord, type WindowRecord } from "../window/record.ts";
 import { atMost } from "../sys/at_most.ts";
-import { readIfThere } from "../sys/files.ts";
+import { readIfThere, removeIfThere } from "../sys/files.ts";
 import { linesOf } from "../sys/lines.ts";
-import { WINDOW_FILE } from "../sys/paths.ts";
+import { RECORD_FILE, WINDOW_FILE } from "../sys/paths.ts";
 
 /** Longest wait for a locker to say that it runs and has read its options, in milliseconds. */
 const START_LIMIT_MS = 5_000;
@@ -23,6 +23,9 @@ const REFUSE_LIMIT_MS = 6_000;
 
 /** Longest wait for the locker's end after it has spoken its last word. */
 const END_LIMIT_MS = 2_000;
+
+/** How long after its last word a locker that has died may still look alive. */
+const ENDED_LIMIT_MS = 100;
 
 /** VMware kills 5 s after its TERM; by then the locker must be gone. */
 const CANCEL_LIMIT_MS = 4_000;
@@ -136,14 +139,20 @@ async function startLocker(caller: string | null): Promise<Opening> {
   }
 }
 
-async function endLocker(child: Deno.ChildProcess): Promise<Refusal> {
-  let wasAlive = true;
+function killQuietly(child: Deno.ChildProcess): void {
   try {
     child.kill("SIGKILL");
   } catch {
-    wasAlive = false; // ended already
+    // Ended by itself.
   }
-  const status = await atMost(child.status, END_LIMIT_MS, null);
+}
+
+async function endLocker(child: Deno.ChildProcess): Promise<Refusal> {
+  // The end of its output comes a moment before that of the process.
+  const ended = await atMost(child.status, ENDED_LIMIT_MS, null);
+  const wasAlive = ended === null;
+  if (wasAlive) killQuietly(child);
+  const status = ended ?? await atMost(child.status, END_LIMIT_MS, null);
   const window = parseRecord(readIfThere(WINDOW_FILE));
   if (window !== null) {
     // On MySQL a lock statement that waits outlives its client.
@@ -151,6 +160,7 @@ async function endLocker(child: Deno.ChildProcess): Promise<Refusal> {
     await cutSessions(window);
   }
   clearRunDirectory();
+  removeIfThere(`${RECORD_FILE}.tmp`);
   return refusal(
     wasAlive ? EXIT.lockNotObtained : EXIT.defect,
     wasAlive ? "locker-silent" : "locker-died",

@@ -43,6 +43,12 @@ const TICK_MS = 100;
 /** How often the guard looks again for blockers, in milliseconds. */
 const GUARD_PAUSE_MS = 200;
 
+/** The same for readers that have just begun: most of them are gone a moment later. */
+const NEWBORN_PAUSE_MS = 20;
+
+/** From here on the server says that a statement is a second old. */
+const GROWN_MS = 1_100;
+
 /** Pause between two attempts, in `lock_wait_timeout`s: writers have most of the time. */
 const ATTEMPT_PAUSE_FACTOR = 2;
 
@@ -161,7 +167,10 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
       const [refusal] = refusals;
       if (refusal === undefined) return dispatch({ type: "LockAcquired" });
       const mayTryAgain = refusals.every(({ reason }) => reason === LOCK_WAIT_TIMEOUT);
-      if (!mayTryAgain || window.phase !== "locking") {
+      const deadline = nextDeadline(window);
+      const leftMs = deadline === null ? 0 : remainingMs(deadline, clock.now());
+      const hasTime = leftMs > (ATTEMPT_PAUSE_FACTOR + 1) * settings.lockWaitTimeoutMs;
+      if (!mayTryAgain || !hasTime || window.phase !== "locking") {
         return dispatch({ type: "LockRefused", refusal });
       }
       mark("not granted");
@@ -299,7 +308,15 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
       instance.warnings.forEach(warn);
     }
     mark("connected");
-    return opened.find(isRefusal) ?? sameServer(instances.map(({ instance }) => instance.facts));
+    const refused = opened.find(isRefusal) ??
+      sameServer(instances.map(({ instance }) => instance.facts));
+    if (refused !== null) return refused;
+    const claims = await Promise.all(instances.map(async ({ instance }) => {
+      const claim = await instance.claim();
+      if (typeof claim === "string") warn(`${instance.facts.name}: ${claim}`);
+      return claim;
+    }));
+    return claims.find((claim): claim is Refusal => isRefusal(claim)) ?? null;
   };
 
   /** Everything before the first attempt. */
@@ -316,6 +333,8 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
   };
 
   const waitForBlockers = async (): Promise<Refusal | null> => {
+    const since = performance.now();
+    let first: readonly (readonly Blocker[])[] | null = null;
     while (window.phase === "preparing") {
       const looks = await Promise.all(instances.map(({ instance }) => instance.look()));
       for (const blocker of looks.flatMap(({ killed }) => killed)) {
@@ -326,8 +345,16 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
         );
       }
       const blockers = looks.flatMap(({ blockers }) => blockers);
+      const newborn = looks.map(({ newborn }) => newborn);
+      first ??= newborn;
+      const isGrown = performance.now() - since >= GROWN_MS ||
+        !newborn.some((seen, at) => seen.some((one) => isSameStatement(one, first?.[at] ?? [])));
       const crowded = looks.find(({ crowded }) => crowded !== null)?.crowded ?? null;
-      if (blockers.length === 0 && crowded === null) return null;
+      if (blockers.length === 0 && crowded === null) {
+        if (isGrown) return null;
+        await new Promise((resolve) => setTimeout(resolve, NEWBORN_PAUSE_MS));
+        continue;
+      }
       const deadline = nextDeadline(window);
       const leftMs = deadline === null ? 0 : remainingMs(deadline, clock.now());
       if (leftMs <= settings.lockWaitTimeoutMs + GUARD_PAUSE_MS) {
@@ -394,6 +421,10 @@ function instanceRecord(
     coordinates_at_release: end?.coordinates ?? null,
     release_proof: end?.proof ?? null,
   };
+}
+
+function isSameStatement({ id, statement }: Blocker, others: readonly Blocker[]): boolean {
+  return others.some((other) => other.id === id && other.statement === statement);
 }
 
 /** Two names for one server would lock it twice and prove nothing more. */

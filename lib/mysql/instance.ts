@@ -17,9 +17,11 @@ import { driverError, type ErrorSubject, LOCK_WAIT_TIMEOUT, refusalFor } from ".
 import { type Capabilities, capabilitiesOf, parseVersion, type ServerVersion } from "./flavor.ts";
 import {
   type Blocker,
+  byCause,
   describeBlocker,
   findBlockers,
   findIdleBlockers,
+  findNewborn,
   findVictims,
 } from "./guard.ts";
 import {
@@ -69,6 +71,9 @@ const RELEASE_STATEMENT_LIMIT_MS = 1_000;
 /** How often the control session looks at the number of clients while the lock is there. */
 const WATCH_MS = 250;
 
+/** For how many looks ahead the growth since the last one is reckoned on. */
+const GROWTH_LOOKS = 1.5;
+
 /** How long a session of ours that has just ended may keep the name, in seconds. */
 const NAME_WAIT_S = 1;
 
@@ -81,8 +86,12 @@ const KILL_LIMIT_MS = 1_000;
 /** ER_NO_SUCH_THREAD: the session that was to be killed has ended already. */
 const NO_SUCH_THREAD = 1094;
 
-/** FTWRL waits in up to three phases, each bounded by lock_wait_timeout (`locking.md` 1.2). */
-const LOCK_PHASES = 3;
+/**
+ * What a lock statement gets beyond `lock_wait_timeout` before the session is killed, in
+ * milliseconds. FTWRL waits in up to three phases and the server bounds each (`locking.md` 1.2):
+ * this one bounds what a writer pays for all of them.
+ */
+const LOCK_ANSWER_MS = 500;
 
 /** Where an instance is and who we are there. */
 export interface InstanceOptions {
@@ -135,6 +144,11 @@ export interface Instance {
   /** How it is locked, or will be. */
   choice(): MethodChoice;
   /**
+   * Keeps other locktables off this server. A refusal where one has it, a warning where the server
+   * gives out no names. After all instances are known to be different servers.
+   */
+  claim(): Promise<Refusal | string | null>;
+  /**
    * Looks for sessions that would make the lock wait now, and ends those that may be ended.
    * Without the PROCESS privilege only those of the own account are seen.
    */
@@ -161,6 +175,8 @@ export interface Instance {
 /** What the guard saw. */
 export interface Look {
   readonly blockers: readonly Blocker[];
+  /** Readers too young for the server to say how old they are. */
+  readonly newborn: readonly Blocker[];
   /** Blockers whose statement was killed. */
   readonly killed: readonly Blocker[];
   /** Why the server cannot take a queue of waiting clients now, or null. */
@@ -236,12 +252,9 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
 
   try {
     // As much at once as the two sessions take: all of it is the caller's time.
-    const [variables, { rights, taken }] = await Promise.all([
+    const [variables, rights] = await Promise.all([
       readVariables(control),
-      readRights(lockSession).then(async (rights) => ({
-        rights,
-        taken: await takeName(lockSession, options),
-      })),
+      readRights(lockSession),
     ]);
     const facts = factsFrom(options, variables, lockSession.id);
     const choice = isRefusal(facts) ? facts : chooseMethod(options.method, facts.server);
@@ -259,7 +272,6 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
       ],
     });
     if (privileges.refusal !== null) return refuse(privileges.refusal);
-    if (isRefusal(taken)) return refuse(taken);
     const has = topologyOf(variables);
     const settings = sessionSettings(options.lockWaitTimeoutMs, can);
     await Promise.all([
@@ -279,7 +291,6 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
     const warnings = [
       ...threadPoolWarning(variables.get("thread_handling")),
       ...privileges.warnings,
-      ...(taken === null ? [] : [taken]),
       // It has replicated something; MariaDB shows the channels only to SLAVE MONITOR.
       ...(topology.replicas.length === 0 && (gtid["gtid_slave_pos"] ?? "") !== ""
         ? checkPrivileges({ ...question, also: ["replicas"] }).warnings
@@ -401,22 +412,24 @@ function instanceOf(opened: OpenedInstance): Instance {
     thresholdMs: options.longQueryGuardMs,
   };
   let canSeeIdleLocks = can.idleLocksStatement !== null;
-  const findAll = async (method: Method): Promise<Blocker[]> => {
-    const running = findBlockers(
-      await control.query(PROCESS_LIST, QUERY_LIMIT_MS),
-      { ...policy, method },
-    );
-    if (!canSeeIdleLocks || can.idleLocksStatement === null) return running;
+  const processList = () => control.query(PROCESS_LIST, QUERY_LIMIT_MS);
+  const findAll = async (
+    method: Method,
+    rows: readonly Row[] | null = null,
+  ): Promise<Blocker[]> => {
+    const running = findBlockers(rows ?? await processList(), { ...policy, method });
+    if (!canSeeIdleLocks || can.idleLocksStatement === null) return byCause(running);
     try {
-      const rows = await control.query(can.idleLocksStatement, QUERY_LIMIT_MS);
-      return [...running, ...findIdleBlockers(rows, { ...policy, method })];
+      const locks = await control.query(can.idleLocksStatement, QUERY_LIMIT_MS);
+      return byCause([...running, ...findIdleBlockers(locks, { ...policy, method })]);
     } catch (error) {
       // No privilege on performance_schema: the bounded attempt finds them the hard way.
       if (driverError(error).errno === undefined) throw error;
       canSeeIdleLocks = false;
-      return running;
+      return byCause(running);
     }
   };
+  let connectedBefore = Infinity;
   const crowded = async (session: Session): Promise<string | null> => {
     if (options.connectionMark === null) return null;
     const [row] = await session.query(
@@ -425,7 +438,11 @@ function instanceOf(opened: OpenedInstance): Instance {
     );
     const connected = Number(row?.["Value"]);
     const mark = Math.floor(facts.maxConnections * options.connectionMark);
-    return connected < mark || facts.maxConnections === 0
+    // Where they come quickly, the next look would be too late.
+    const coming = isLockSent ? GROWTH_LOOKS * Math.max(connected - connectedBefore, 0) : 0;
+    connectedBefore = connected;
+    const isFar = connected < mark && connected + coming < facts.maxConnections;
+    return isFar || facts.maxConnections === 0
       ? null
       : `${facts.name}: ${connected} of max_connections ${facts.maxConnections} are in use, connection_mark is ${mark}`;
   };
@@ -477,9 +494,12 @@ function instanceOf(opened: OpenedInstance): Instance {
     facts,
     warnings,
     choice: () => choice,
+    claim: () => takeName(lockSession, options),
 
     async look() {
-      const [blockers, why] = await Promise.all([findAll(choice.method), crowded(lockSession)]);
+      const [rows, why] = await Promise.all([processList(), crowded(lockSession)]);
+      const blockers = await findAll(choice.method, rows);
+      const newborn = findNewborn(rows, { ...policy, method: choice.method });
       const victims = findVictims(seen, blockers, options.killLongQueries);
       seen = blockers;
       for (const { id } of victims) {
@@ -487,16 +507,19 @@ function instanceOf(opened: OpenedInstance): Instance {
           if (driverError(error).errno !== NO_SUCH_THREAD) throw error;
         });
       }
-      return { blockers, killed: victims, crowded: why };
+      return { blockers, newborn, killed: victims, crowded: why };
     },
 
     async lock() {
       isLockSent = true;
-      const limitMs = LOCK_PHASES * options.lockWaitTimeoutMs + 1_000;
+      const deadline = performance.now() + options.lockWaitTimeoutMs + LOCK_ANSWER_MS;
       for (let at = 0; at < choice.method.acquire.length; at += 1) {
         isLockPending = true;
         try {
-          await lockSession.query(choice.method.acquire[at] ?? "", limitMs);
+          await lockSession.query(
+            statementOf(choice, at),
+            Math.max(deadline - performance.now(), LOCK_ANSWER_MS),
+          );
           isLockPending = false;
         } catch (error) {
           const { code, errno } = driverError(error);
@@ -808,10 +831,17 @@ export function dataDirectories(variables: ReadonlyMap<string, string>): string[
 async function namesOf(look: () => Promise<readonly Blocker[]>): Promise<string> {
   try {
     const blockers = await look();
-    return blockers.length === 0 ? "" : `; blocked by ${blockers.map(describeBlocker).join("; ")}`;
+    return blockers.length === 0
+      ? "; no statement in the process list explains it: an idle session may hold LOCK TABLES, or another backup its lock (SHOW OPEN TABLES WHERE In_use > 0)"
+      : `; blocked by ${blockers.map(describeBlocker).join("; ")}`;
   } catch (error) {
     return `; the blockers could not be listed: ${driverError(error).message}`;
   }
+}
+
+function statementOf({ method, otherwise }: MethodChoice, at: number): string {
+  const alone = at === 0 && otherwise === null ? method.acquireFirstWhenAlone : null;
+  return alone ?? method.acquire[at] ?? "";
 }
 
 /** Errors that mean "somebody is in the way": lock wait timeout, statement time, interrupted. */

@@ -12,6 +12,11 @@ export interface Method {
   readonly label: string;
   /** Statements that take the lock, in order. */
   readonly acquire: readonly string[];
+  /**
+   * The first statement where there is no other method to go on with, so that it is worth waiting
+   * for; null: the same.
+   */
+  readonly acquireFirstWhenAlone: string | null;
   /** The statement that gives back whatever `acquire` got, also after an error half-way. */
   readonly release: string;
   /** Whether running SELECTs delay the lock on a server with these capabilities. */
@@ -29,6 +34,7 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
     name: "ftwrl",
     label: "FLUSH TABLES WITH READ LOCK",
     acquire: ["FLUSH /* locktables */ TABLES WITH READ LOCK"],
+    acquireFirstWhenAlone: null,
     release: "UNLOCK /* locktables */ TABLES",
     waitsForReaders: (can) => can.ftwrlWaitsForReaders,
     waitsForWriters: true,
@@ -41,6 +47,8 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
       "SET STATEMENT lock_wait_timeout=0 FOR BACKUP /* locktables */ STAGE START",
       "BACKUP /* locktables */ STAGE BLOCK_COMMIT",
     ],
+    // While it waits nobody but DDL waits behind it (`locking.md` 3.1).
+    acquireFirstWhenAlone: "BACKUP /* locktables */ STAGE START",
     release: "BACKUP /* locktables */ STAGE END",
     waitsForReaders: () => false,
     waitsForWriters: false,

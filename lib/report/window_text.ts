@@ -120,9 +120,13 @@ function whatToDo(record: WindowRecord): string {
 }
 
 function moved(record: WindowRecord): string {
-  return record.instances.map((one) =>
-    `${one.coordinates === null ? "?" : describePosition(one.coordinates)} to ${
-      one.coordinates_at_release === null ? "?" : describePosition(one.coordinates_at_release)
-    }`
-  ).join(", ");
+  const hasSeveral = record.instances.length > 1;
+  return record.instances
+    .filter(({ release_proof }) => !hasSeveral || release_proof === "moved")
+    .map(({ name, coordinates, coordinates_at_release }) => {
+      const from = coordinates === null ? "?" : describePosition(coordinates);
+      const to = coordinates_at_release === null ? "?" : describePosition(coordinates_at_release);
+      return `${from} to ${to}${hasSeveral ? ` on ${name}` : ""}`;
+    })
+    .join(", ");
 }

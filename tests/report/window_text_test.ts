@@ -47,6 +47,7 @@ const EXPIRED = transition(
 const MOVED: InstanceRecord = {
   ...INSTANCE,
   coordinates_at_release: { file: "binlog.000003", position: 4 },
+  release_proof: "moved",
 };
 
 function closed(...events: readonly EventName[]): WindowRecord {
@@ -157,7 +158,7 @@ const ENDS: readonly {
     }),
     isGood: false,
     line:
-      "The snapshot is only crash-consistent: the lock did not hold: the binlog moved from binlog.000002:1234 to binlog.000003:4, no binlog to no binlog. Take the snapshot again; see the server's error log and locktables status",
+      "The snapshot is only crash-consistent: the lock did not hold: the binlog moved from binlog.000002:1234 to binlog.000003:4 on main. Take the snapshot again; see the server's error log and locktables status",
   },
   {
     name: "coordinates that could not be read again",
