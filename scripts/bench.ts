@@ -70,9 +70,24 @@ exec ${PROGRAM} post-thaw
 /** Columns of the table: what has no server, and the servers. */
 type Column = Flavor | "both";
 
+/** What the bench inside the guest is given. */
+interface Programs {
+  readonly dir: string;
+  readonly binary: string;
+  readonly hello: string;
+  readonly imports: string;
+}
+
+/** Where the bench's own programs are in the guest. */
+const PROBES = {
+  hello: "/usr/local/sbin/hello",
+  imports: "/usr/local/sbin/imports",
+} as const;
+
 /** Everything that is measured, in the order of the table. */
 const MEASURES = {
   hello: "bare compiled hello, exec to exit (ms)",
+  imports: "hello that loads what the hooks load, exec to exit (ms)",
   nothing: "post-thaw with nothing to thaw, exec to exit (ms)",
   preFreeze: "pre-freeze, exec to exit 0 (ms)",
   freedByHook: "post-thaw through the sh hook, exec to the blocked write's end (ms)",
@@ -115,7 +130,6 @@ class Results {
 /** What the measurements work with. */
 interface Bench {
   readonly results: Results;
-  readonly hello: string;
   readonly hook: string;
   readonly writer: Writer;
   readonly guests: readonly Guest[];
@@ -138,16 +152,17 @@ async function bench(args: readonly string[]): Promise<number> {
   await requirePrivateGuest("The bench");
   await provision({ mariadb: true, mysql: true });
   const { binary } = await build();
-  const hello = await buildHello();
+  const hello = await buildProbe("hello", HELLO);
+  const imports = await buildProbe("imports", IMPORTS);
   return await runInPrivateGuest(
     new URL(import.meta.url).pathname,
-    [...args, `--binary=${binary}`, `--hello=${hello}`],
+    [...args, `--binary=${binary}`, `--hello=${hello}`, `--imports=${imports}`],
   );
 }
 
 function parse(args: readonly string[]): {
   rounds: number;
-  inside: { dir: string; binary: string; hello: string } | undefined;
+  inside: Programs | undefined;
 } {
   let values;
   try {
@@ -158,6 +173,7 @@ function parse(args: readonly string[]): {
         // Internal: the script calls itself with these.
         binary: { type: "string" },
         hello: { type: "string" },
+        imports: { type: "string" },
         inside: { type: "string" },
       },
     }));
@@ -168,27 +184,33 @@ function parse(args: readonly string[]): {
   if (!Number.isInteger(rounds) || rounds < 1) {
     throw new ScriptError(`Bad --rounds ${values.rounds}: wanted a number from 1`);
   }
-  const { inside: dir, binary, hello } = values;
-  return {
-    rounds,
-    inside: dir === undefined || binary === undefined || hello === undefined
-      ? undefined
-      : { dir, binary, hello },
-  };
+  const { inside: dir, binary, hello, imports } = values;
+  const isInside = dir !== undefined && binary !== undefined && hello !== undefined &&
+    imports !== undefined;
+  return { rounds, inside: isInside ? { dir, binary, hello, imports } : undefined };
 }
 
-/** The yardstick: the least program, built by the same build with the same permissions. */
-async function buildHello(): Promise<string> {
-  const root = `${repositoryRoot()}/build/hello`;
+/** The least program, built by the same build with the same permissions: the yardstick. */
+const HELLO = 'console.log("hello");\n';
+
+/** The same behind everything that both hooks load before they do anything. */
+const IMPORTS = `import "./lib/commands/hook_call.ts";
+await import("./lib/commands/pre_freeze.ts");
+await import("./lib/commands/post_thaw.ts");
+${HELLO}`;
+
+/** Builds a program of the bench's own out of our modules. */
+async function buildProbe(name: string, main: string): Promise<string> {
+  const root = `${repositoryRoot()}/build/${name}`;
   const config = JSON.parse(await Deno.readTextFile(`${repositoryRoot()}/deno.json`));
-  await Deno.mkdir(`${root}/lib`, { recursive: true });
-  await Deno.writeTextFile(`${root}/main.ts`, 'console.log("hello");\n');
-  await Deno.writeTextFile(`${root}/lib/version.ts`, 'export const VERSION = "0.0.0";\n');
+  await Deno.mkdir(root, { recursive: true });
+  await runOrFail("Copying lib", ["cp", "-r", `${repositoryRoot()}/lib`, root]);
+  await Deno.writeTextFile(`${root}/main.ts`, main);
   await Deno.writeTextFile(
     `${root}/deno.json`,
     JSON.stringify({
-      version: "0.0.0",
-      imports: {},
+      version: config.version,
+      imports: config.imports,
       nodeModulesDir: "none",
       lock: false,
       compile: config.compile,
@@ -201,13 +223,16 @@ async function buildHello(): Promise<string> {
 /** The bench proper, in the guest, so that every program is started directly. */
 async function benchInside(
   rounds: number,
-  { dir, binary, hello }: { dir: string; binary: string; hello: string },
+  { dir, binary, ...probes }: Programs,
 ): Promise<number> {
-  // Kept before its folder may be covered, and then put beside the program: on the same file system.
-  await mustRun("Cannot copy hello", 'cp "$1" "$2"', hello, `${dir}/hello`);
+  // Kept before their folder may be covered, and then put beside the program: on the same file system.
+  for (const [name, path] of Object.entries(probes)) {
+    await mustRun(`Cannot copy ${name}`, 'cp "$1" "$2"', path, `${dir}/${name}`);
+  }
   await enterPrivateGuest(dir, binary);
-  const yardstick = "/usr/local/sbin/hello";
-  await mustRun("Cannot show hello", 'cp "$1" "$2"', `${dir}/hello`, yardstick);
+  for (const [name, shown] of Object.entries(PROBES)) {
+    await mustRun(`Cannot show ${name}`, 'cp "$1" "$2"', `${dir}/${name}`, shown);
+  }
   await mustRun("Cannot make the guest", STATE_SCRIPT, dir);
   const hook = `${dir}/post-thaw-hook`;
   await Deno.writeTextFile(hook, HOOK_SCRIPT, { mode: 0o755 });
@@ -217,7 +242,7 @@ async function benchInside(
   ];
   const results = new Results();
   const writer = openWriter();
-  const all: Bench = { results, hello: yardstick, hook, writer, guests };
+  const all: Bench = { results, hook, writer, guests };
 
   // The first of everything pays for cold caches: it does not count.
   for (const measure of tasksOf({ ...all, results: new Results() })) await measure();
@@ -279,7 +304,10 @@ function tasksOf(all: Bench): (() => Promise<void>)[] {
   const { results } = all;
   return [
     async () => {
-      results.add("both", "hello", await settledExit([all.hello]));
+      results.add("both", "hello", await settledExit([PROBES.hello]));
+    },
+    async () => {
+      results.add("both", "imports", await settledExit([PROBES.imports]));
     },
     async () => {
       results.add("both", "nothing", await settledExit([PROGRAM, "post-thaw"]));
@@ -525,12 +553,7 @@ function printAims(results: Results, guests: readonly Guest[]): void {
       : [`${reached.toFixed(2)} ${unit}`, `${limit} ${unit}`];
     console.log(`${isReached ? "reached" : "MISSED "}  ${text}: ${is}, aim ${wanted}`);
   };
-  tell(
-    "hook path over hello (imports, asking, printing)",
-    results.median("both", "nothing") - hello,
-    3,
-    "ms",
-  );
+  tell("imports of the hook path, over hello", results.median("both", "imports") - hello, 3, "ms");
   for (const { flavor } of guests) {
     const of = (measure: Measure) => results.median(flavor, measure);
     const { label } = LOCKS[flavor];
