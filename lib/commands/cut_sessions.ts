@@ -1,5 +1,5 @@
 /** Ends the sessions of a locker that cannot do it itself any more. */
-import { killLockSession } from "../mysql/instance.ts";
+import { killLockSession, WAIT_TIMEOUT_S } from "../mysql/instance.ts";
 import { isRefusal } from "../report/refusal.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { readSettings } from "./locker.ts";
@@ -21,7 +21,7 @@ export async function cutSessions(window: WindowRecord): Promise<string> {
     );
     return why === null
       ? `Its session on ${instance.name} has been killed, writers go on`
-      : `Its session on ${instance.name} could not be killed (${why}); the server drops it within 10 s`;
+      : `Its session on ${instance.name} could not be killed (${why}); the server drops it within ${WAIT_TIMEOUT_S} s`;
   }));
   return results.join("; ");
 }

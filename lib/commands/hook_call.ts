@@ -23,6 +23,9 @@ export const CALLERS = [
   "google",
 ] as const;
 
+/** One of {@linkcode CALLERS}. They differ in how long they wait for pre-freeze. */
+export type Caller = typeof CALLERS[number];
+
 type Command = HookCall["command"];
 
 /** Program names that callers look for. */

@@ -1,9 +1,10 @@
 /** locker: the background process of one window. Started by pre-freeze, never by people. */
+import type { Caller } from "./hook_call.ts";
 import { openStarterLink } from "../locker/starter_link.ts";
 import { writeWindowFile } from "../locker/run_directory.ts";
 import { defect, runLocker } from "../locker/locker.ts";
 import { readOptionFile } from "../options/option_file.ts";
-import { type Caller, type Settings, settingsFrom } from "../options/settings.ts";
+import { type Settings, settingsFrom } from "../options/settings.ts";
 import { complainOf } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import { optionFileReader } from "../sys/option_file_reader.ts";

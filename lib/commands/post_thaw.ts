@@ -10,13 +10,7 @@ import { closedLine, isGoodEnd } from "../report/window_text.ts";
 import { atMost } from "../sys/at_most.ts";
 import { systemClock } from "../sys/clock.ts";
 import { exists, readIfThere, removeIfThere } from "../sys/files.ts";
-import {
-  HISTORY_FILE,
-  RECORD_FILE,
-  RUN_DIR,
-  WAIT_FOR_SNAPSHOT,
-  WINDOW_FILE,
-} from "../sys/paths.ts";
+import { RUN_DIR, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
 import { parseRecord, recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
 
 /**
@@ -123,12 +117,7 @@ async function closeWithoutLocker(): Promise<Closing> {
     if (!last.was_held) await cutSessions(last);
     // Only on this path: a locker that could, has written its record itself.
     const { closeRecord } = await import("../sys/record_file.ts");
-    const unwritten = await closeRecord(
-      RECORD_FILE,
-      HISTORY_FILE,
-      `${JSON.stringify(record, null, 2)}\n`,
-      JSON.stringify(record),
-    );
+    const unwritten = await closeRecord(record);
     if (isRefusal(unwritten)) await complainOf(unwritten);
   }
   clearRunDirectory();

@@ -4,7 +4,7 @@
  */
 import type { LockerMessage } from "../locker/starter_protocol.ts";
 import { ACCEPTED, CANCELLED } from "../locker/starter_protocol.ts";
-import { askLocker } from "../locker/control_client.ts";
+import { askLocker, type ControlAnswer } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
 import { frozenLine } from "../report/window_text.ts";
 import { complain, complainOf, sayBriefly } from "../report/print.ts";
@@ -13,7 +13,7 @@ import { parseRecord, type WindowRecord } from "../window/record.ts";
 import { atMost } from "../sys/at_most.ts";
 import { readIfThere, removeIfThere } from "../sys/files.ts";
 import { linesOf } from "../sys/lines.ts";
-import { RECORD_FILE, WINDOW_FILE } from "../sys/paths.ts";
+import { RESERVED_FILE, WINDOW_FILE } from "../sys/paths.ts";
 
 /** Longest wait for a locker to say that it runs and has read its options, in milliseconds. */
 const START_LIMIT_MS = 5_000;
@@ -57,13 +57,11 @@ export async function preFreeze(caller: string | null): Promise<ExitCode> {
 export async function openFreezeWindow(caller: string | null): Promise<Opening> {
   const right = await takeOpeningRight();
   if (isRefusal(right)) return refusedAs(right);
-  if (right === null) return refusedAs(await windowIsOpen());
+  // Another pre-freeze works at this moment; its locker may already be able to say more.
+  if (right === null) return refusedAs(openSince(await askLocker("status", STATUS_LIMIT_MS)));
   try {
     const running = await askLocker("status", STATUS_LIMIT_MS);
-    if (running.kind !== "no-locker") {
-      return refusedAs(openSince(running.kind === "answered" ? running.record : null));
-    }
-    return await startLocker(caller);
+    return running.kind === "no-locker" ? await startLocker(caller) : refusedAs(openSince(running));
   } finally {
     right.release();
   }
@@ -83,8 +81,8 @@ async function startLocker(caller: string | null): Promise<Opening> {
   }).spawn();
   child.unref();
   const stdin = child.stdin.getWriter();
-  const tell = (word: string) => stdin.write(new TextEncoder().encode(`${word}\n`));
-  const isTold = (word: string) => tell(word).then(() => true, () => false);
+  // A locker that takes no word has let go meanwhile; its last message says why.
+  const tell = (word: string) => stdin.write(new TextEncoder().encode(`${word}\n`)).catch(() => {});
   const messages = messagesOf(child.stdout);
 
   let isCancelled = false;
@@ -92,7 +90,7 @@ async function startLocker(caller: string | null): Promise<Opening> {
     for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
       Deno.addSignalListener(signal, () => {
         isCancelled = true;
-        isTold(CANCELLED);
+        tell(CANCELLED);
         // The locker now releases and says so; this is only the limit of it.
         setTimeout(() => resolve(null), CANCEL_LIMIT_MS);
       });
@@ -117,8 +115,7 @@ async function startLocker(caller: string | null): Promise<Opening> {
         break;
       case "frozen":
         record = message.record;
-        // Where nobody takes the word, the locker has let go meanwhile; its last word is why.
-        if (!isCancelled) await isTold(ACCEPTED);
+        if (!isCancelled) await tell(ACCEPTED);
         break;
       case "held":
         if (record === null) break;
@@ -160,7 +157,7 @@ async function endLocker(child: Deno.ChildProcess): Promise<Refusal> {
     await cutSessions(window);
   }
   clearRunDirectory();
-  removeIfThere(`${RECORD_FILE}.tmp`);
+  removeIfThere(RESERVED_FILE);
   return refusal(
     wasAlive ? EXIT.lockNotObtained : EXIT.defect,
     wasAlive ? "locker-silent" : "locker-died",
@@ -177,13 +174,8 @@ function refusedAs(refusal: Refusal): Opening {
   return { kind: "refused", refusal, mayProceed: false };
 }
 
-/** Another pre-freeze works at this moment; its locker may already be able to say more. */
-async function windowIsOpen(): Promise<Refusal> {
-  const running = await askLocker("status", STATUS_LIMIT_MS);
-  return openSince(running.kind === "answered" ? running.record : null);
-}
-
-function openSince(record: WindowRecord | null): Refusal {
+function openSince(running: ControlAnswer): Refusal {
+  const record = running.kind === "answered" ? running.record : null;
   const since = record === null ? "" : `, since ${record.opened_at}`;
   const until = record?.deadline ? `, until ${record.deadline} at the latest` : "";
   const by = record?.caller ? ` of ${record.caller}` : "";

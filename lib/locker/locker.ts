@@ -14,13 +14,7 @@ import { elapsedMs, remainingMs, systemClock } from "../sys/clock.ts";
 import { removeIfThere } from "../sys/files.ts";
 import { instanceSocket } from "../mysql/instance_socket.ts";
 import { flushEverything, flushFilesystemsOf } from "../sys/flush.ts";
-import {
-  HISTORY_FILE,
-  RECORD_FILE,
-  WAIT_FOR_LOCK,
-  WAIT_FOR_SNAPSHOT,
-  WINDOW_FILE,
-} from "../sys/paths.ts";
+import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
 import { closeRecord, type ReservedRecord, reserveRecord } from "../sys/record_file.ts";
 import { VERSION } from "../version.ts";
 import { type InstanceRecord, recordOf, type TimelineEntry } from "../window/record.ts";
@@ -194,9 +188,7 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
       if (unread !== undefined) return dispatch({ type: "SecuringFailed", refusal: unread });
       mark("coordinates read");
       if (window.phase !== "securing" || reserved === null) return;
-      const writing = reserved.commit(
-        `${JSON.stringify(record({ ...window, phase: "held" }), null, 2)}\n`,
-      );
+      const writing = reserved.commit(record({ ...window, phase: "held" }));
       reserved = null;
       const [unwritten, unflushed] = await Promise.all([writing, flushing]);
       mark("on disk");
@@ -235,13 +227,7 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
       // tmpfs first: it is never frozen, and what is left there is what a late thaw finds.
       if (wasHeld) writeWindowFile(record());
       for (const path of [WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT]) removeIfThere(path);
-      const final = record();
-      const writing = closeRecord(
-        RECORD_FILE,
-        HISTORY_FILE,
-        `${JSON.stringify(final, null, 2)}\n`,
-        JSON.stringify(final),
-      );
+      const writing = closeRecord(record());
       const unwritten = await atMost(writing, FINAL_RECORD_LIMIT_MS, stillFrozen());
       if (unwritten !== null) warnings.push(`${unwritten.summary}. ${unwritten.hint}`);
       const taken = await control.answerWaiters(record());
@@ -274,7 +260,7 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
   /** What is done once: writing everything out, and a place for the record. */
   const prepareDisk = async (): Promise<Refusal | null> => {
     const flushing = flushEverything().done;
-    const place = await reserveRecord(RECORD_FILE);
+    const place = await reserveRecord();
     if (isRefusal(place)) return place;
     reserved = place;
     const limitMs = settings.freezeTimeoutMs * FLUSH_EVERYTHING_SHARE;

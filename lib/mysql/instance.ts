@@ -225,15 +225,11 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
   let subject: ErrorSubject = { socket: options.socket, user: options.user, server: null };
   const opened: Session[] = [];
   const life: Life = { isEnding: false };
-  const fail = (thrown: unknown, doing: string) => {
-    for (const session of opened) session.close();
-    return refusalFor(thrown, doing, subject);
-  };
-
   const refuse = (refused: Refusal) => {
     for (const session of opened) session.close();
     return refused;
   };
+  const fail = (thrown: unknown, doing: string) => refuse(refusalFor(thrown, doing, subject));
 
   const login = {
     socket: options.socket,

@@ -6,6 +6,7 @@
  */
 import { _default, literal, object, pipe, safeParse, string, transform } from "zod/mini";
 
+import type { Caller } from "../commands/hook_call.ts";
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import {
@@ -16,9 +17,6 @@ import {
   place,
   shown,
 } from "./option_file.ts";
-
-/** The products that run the hooks. They differ in how long they wait for pre-freeze. */
-export type Caller = "vmware" | "qemu" | "veeam" | "nutanix" | "aws" | "azure" | "google";
 
 /** How to reach one server. Always by its Unix socket: the binary has no network permission. */
 export interface Connection {

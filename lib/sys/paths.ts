@@ -15,6 +15,8 @@ export const WINDOW_FILE = `${RUN_DIR}/window.json`;
 export const STATE_DIR = "/var/lib/locktables";
 /** The record of the newest window. */
 export const RECORD_FILE = `${STATE_DIR}/record.json`;
+/** The place of the next record, reserved before the lock. */
+export const RESERVED_FILE = `${RECORD_FILE}.tmp`;
 /** Closed windows, one JSON object a line, oldest first. */
 export const HISTORY_FILE = `${STATE_DIR}/history.jsonl`;
 

@@ -3,89 +3,89 @@
  * filled and fsynced then, so that under the lock only its blocks are overwritten.
  */
 import { isRefusal, type Refusal } from "../report/refusal.ts";
+import type { WindowRecord } from "../window/record.ts";
 import { ensureDirectory, readIfThere, unusable } from "./files.ts";
+import { HISTORY_FILE, RECORD_FILE, RESERVED_FILE, STATE_DIR } from "./paths.ts";
 
 /** Room for the record of a window with many instances and long GTID sets, in bytes. */
 const RESERVED_BYTES = 64 * 1024;
 
 /** How many closed windows the history keeps: more than a year of nightly backups. */
-export const HISTORY_LINES = 500;
+const HISTORY_LINES = 500;
 
 /** A record that has its place on disk but not yet its content. */
 export interface ReservedRecord {
   /**
-   * Writes the content, fsyncs it, puts it in place and fsyncs the directory.
+   * Writes the record, fsyncs it, puts it in place and fsyncs the directory.
    * After this it is on disk, whatever happens to the machine.
    */
-  commit(text: string): Promise<Refusal | null>;
+  commit(record: WindowRecord): Promise<Refusal | null>;
   /** Gives the place back; the record of the window before stays. */
   discard(): void;
 }
 
-/** Reserves the place of the record `path` in its directory, which is made where it is missing. */
-export async function reserveRecord(path: string): Promise<ReservedRecord | Refusal> {
-  const directory = path.slice(0, path.lastIndexOf("/"));
-  const refused = ensureDirectory(directory);
+/** Reserves the place of a record in the state directory, which is made where it is missing. */
+export async function reserveRecord(): Promise<ReservedRecord | Refusal> {
+  const refused = ensureDirectory(STATE_DIR);
   if (refused !== null) return refused;
-  const temporary = `${path}.tmp`;
   let file: Deno.FsFile;
   try {
-    file = await Deno.open(temporary, { write: true, create: true, truncate: true, mode: 0o600 });
+    file = await Deno.open(RESERVED_FILE, {
+      write: true,
+      create: true,
+      truncate: true,
+      mode: 0o600,
+    });
   } catch (error) {
-    return unusable(temporary, "create", error);
+    return unusable(RESERVED_FILE, "create", error);
   }
   try {
     await writeAll(file, new Uint8Array(RESERVED_BYTES).fill(0x20));
     await file.sync();
   } catch (error) {
     file.close();
-    discard(temporary);
-    return unusable(temporary, "write", error);
+    discard();
+    return unusable(RESERVED_FILE, "write", error);
   }
   return {
-    async commit(text) {
+    async commit(record) {
       try {
-        const bytes = new TextEncoder().encode(text);
+        const bytes = new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`);
         await file.seek(0, Deno.SeekMode.Start);
         await writeAll(file, bytes);
         await file.truncate(bytes.length);
         await file.sync();
-        await Deno.rename(temporary, path);
-        await syncDirectory(directory);
+        await Deno.rename(RESERVED_FILE, RECORD_FILE);
+        await syncDirectory(STATE_DIR);
         return null;
       } catch (error) {
-        discard(temporary);
-        return unusable(path, "write the record", error);
+        discard();
+        return unusable(RECORD_FILE, "write the record", error);
       } finally {
         file.close();
       }
     },
     discard() {
       file.close();
-      discard(temporary);
+      discard();
     },
   };
 }
 
 /** Replaces the record and adds the window to the history, after everything is released. */
-export async function closeRecord(
-  path: string,
-  history: string,
-  text: string,
-  line: string,
-): Promise<Refusal | null> {
-  const reserved = await reserveRecord(path);
+export async function closeRecord(record: WindowRecord): Promise<Refusal | null> {
+  const reserved = await reserveRecord();
   if (isRefusal(reserved)) return reserved;
-  const refused = await reserved.commit(text);
+  const refused = await reserved.commit(record);
   if (refused !== null) return refused;
   try {
-    const lines = (readIfThere(history) ?? "").split("\n").filter((old) => old !== "");
-    const kept = [...lines, line].slice(-HISTORY_LINES).join("\n");
-    await Deno.writeTextFile(`${history}.tmp`, `${kept}\n`, { mode: 0o600 });
-    await Deno.rename(`${history}.tmp`, history);
+    const lines = (readIfThere(HISTORY_FILE) ?? "").split("\n").filter((old) => old !== "");
+    const kept = [...lines, JSON.stringify(record)].slice(-HISTORY_LINES).join("\n");
+    await Deno.writeTextFile(`${HISTORY_FILE}.tmp`, `${kept}\n`, { mode: 0o600 });
+    await Deno.rename(`${HISTORY_FILE}.tmp`, HISTORY_FILE);
     return null;
   } catch (error) {
-    return unusable(history, "write the history", error);
+    return unusable(HISTORY_FILE, "write the history", error);
   }
 }
 
@@ -99,9 +99,9 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 /** Best effort: the error that led here is the one to tell. */
-function discard(temporary: string): void {
+function discard(): void {
   try {
-    Deno.removeSync(temporary);
+    Deno.removeSync(RESERVED_FILE);
   } catch {
     // A full or read-only disk refuses this too; the next window overwrites the file.
   }
