@@ -105,6 +105,12 @@ async function startLocker(caller: string | null): Promise<Opening> {
     for (const warning of warnings.slice(told)) await complain(`Warning: ${warning}`);
     told = Math.max(told, warnings.length);
   };
+  const refused = (refusal: Refusal): Opening => ({
+    kind: "refused",
+    refusal,
+    // Not for a caller that has given up, and not over a defect of ours.
+    mayProceed: mayProceed && !isCancelled && refusal.code !== EXIT.defect,
+  });
   while (true) {
     const message = await atMost(Promise.race([messages.next(), cancelled]), limitMs, null);
     switch (message?.event) {
@@ -123,15 +129,11 @@ async function startLocker(caller: string | null): Promise<Opening> {
         return { kind: "frozen", record };
       case "refused":
         await atMost(child.status, END_LIMIT_MS, null);
-        return {
-          kind: "refused",
-          refusal: message.refusal,
-          mayProceed: mayProceed && !isCancelled && message.refusal.code !== EXIT.defect,
-        };
+        return refused(message.refusal);
       case undefined:
         // Silent or dead: killing it is the one thing that is sure to end the lock, because
         // the server lets go when the sessions break.
-        return { kind: "refused", refusal: await endLocker(child), mayProceed };
+        return refused(await endLocker(child));
     }
   }
 }

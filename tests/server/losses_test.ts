@@ -186,6 +186,32 @@ testOnEachServer("pre-freeze that dies before its answer leaves no lock", async 
 });
 
 testOnEachServer(
+  "a cancelled pre-freeze is no success, whatever on_failure says, even if its locker is silent",
+  async (guest) => {
+    const busy = await connect(guest.server);
+    await busy.query("INSERT INTO shop.orders VALUES ()");
+    const long = busy.query("SELECT id, SLEEP(30) FROM shop.orders FOR UPDATE");
+    long.catch(() => {}); // it is killed below
+    await guest.sandbox.writeFile(
+      "/root/.my.cnf",
+      "[locktables]\nmethod=ftwrl\non_failure=proceed\n",
+    );
+    await sleep(1_200); // the servers count a statement's age in whole seconds
+    const hook = guest.sandbox.spawn([guest.sandbox.binary, "pre-freeze"]);
+    await until("the locker works", 3_000, async () => (await guest.status()).window !== null);
+    await kill(guest, "SIGSTOP");
+    hook.kill("SIGTERM");
+    const { code, stderr } = await hook.output();
+    assert.notEqual(code, 0, new TextDecoder().decode(stderr));
+    const admin = await connect(guest.server);
+    await admin.query(`KILL ${busy.id}`);
+    await admin.close();
+    await busy.close();
+    await guest.assertNothingLeft();
+  },
+);
+
+testOnEachServer(
   "writers that wait are freed when pre-freeze is killed in the wait",
   async (guest) => {
     // Something that the guard does not see, or is told not to mind.
