@@ -25,7 +25,8 @@ import {
   WAIT_FOR_SNAPSHOT,
 } from "../sys/paths.ts";
 import { VERSION } from "../version.ts";
-import { CALLERS, hookCallOf, hookNamesOf } from "./hook_call.ts";
+import { CALLERS } from "../hooks/callers.ts";
+import { hookCallOf, hookNamesOf } from "./hook_call.ts";
 
 const PROGRAM = "locktables";
 

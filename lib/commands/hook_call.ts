@@ -2,6 +2,7 @@
  * What a call means: the name the program was called by decides first, then the verb.
  * Pure, and imported by the hook path: no library here.
  */
+import { type Caller, CALLER_TABLE, type CallerFacts, CALLERS } from "../hooks/callers.ts";
 
 /** A call that is a hook. */
 export interface HookCall {
@@ -12,43 +13,35 @@ export interface HookCall {
   readonly caller: string | null;
 }
 
-/** Callers by name. Who they are and how they call: `hooks.md` 1. */
-export const CALLERS = [
-  "vmware",
-  "qemu",
-  "veeam",
-  "nutanix",
-  "aws",
-  "azure",
-  "google",
-] as const;
-
-/** One of {@linkcode CALLERS}. They differ in how long they wait for pre-freeze. */
-export type Caller = typeof CALLERS[number];
-
 type Command = HookCall["command"];
 
 /** Program names that callers look for. */
-const BY_PROGRAM: Readonly<Record<string, readonly [Command, string | null]>> = {
-  "pre-freeze-script": ["pre-freeze", "vmware"],
-  "post-thaw-script": ["post-thaw", "vmware"],
-  "pre_freeze": ["pre-freeze", "nutanix"],
-  "post_thaw": ["post-thaw", "nutanix"],
-  "pre.sh": ["pre-freeze", "google"],
-  "post.sh": ["post-thaw", "google"],
+const BY_PROGRAM = namesOfCallers(({ programs }) => programs);
+
+/** Verbs that callers pass: those of several, and those that tell who it is. */
+const BY_VERB: Readonly<Record<string, readonly [Command, Caller | null]>> = {
+  freeze: ["pre-freeze", null],
+  pre: ["pre-freeze", null],
+  thaw: ["post-thaw", null],
+  post: ["post-thaw", null],
+  freezeFail: ["post-thaw", null],
+  freezefail: ["post-thaw", null],
+  ...namesOfCallers(({ verbs }) => verbs),
 };
 
-/** Verbs that callers pass; `pre-script` and `post-script` are those of an SSM document. */
-const BY_VERB: Readonly<Record<string, readonly [Command, string | null]>> = {
-  "freeze": ["pre-freeze", null],
-  "pre": ["pre-freeze", null],
-  "pre-script": ["pre-freeze", "aws"],
-  "thaw": ["post-thaw", null],
-  "post": ["post-thaw", null],
-  "post-script": ["post-thaw", "aws"],
-  "freezeFail": ["post-thaw", null],
-  "freezefail": ["post-thaw", null],
-};
+function namesOfCallers(
+  namesOf: (caller: CallerFacts) => CallerFacts["verbs"],
+): Readonly<Record<string, readonly [Command, Caller]>> {
+  return Object.fromEntries(
+    Object.values(CALLER_TABLE).flatMap((caller) => {
+      const { pre, post } = namesOf(caller);
+      return [
+        ...pre.map((name) => [name, ["pre-freeze", caller.name] as const] as const),
+        ...post.map((name) => [name, ["post-thaw", caller.name] as const] as const),
+      ];
+    }),
+  );
+}
 
 /** Our own names of the two, as people type them. */
 const OWN: readonly string[] = ["pre-freeze", "post-thaw"];

@@ -1,5 +1,5 @@
 /** locker: the background process of one window. Started by pre-freeze, never by people. */
-import type { Caller } from "./hook_call.ts";
+import type { Caller } from "../hooks/callers.ts";
 import { openStarterLink } from "../locker/starter_link.ts";
 import { writeWindowFile } from "../locker/run_directory.ts";
 import { defect, runLocker } from "../locker/locker.ts";

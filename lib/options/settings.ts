@@ -6,7 +6,7 @@
  */
 import { _default, literal, object, pipe, safeParse, string, transform } from "zod/mini";
 
-import type { Caller } from "../commands/hook_call.ts";
+import { type Caller, CALLER_TABLE } from "../hooks/callers.ts";
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import {
@@ -90,20 +90,6 @@ const LOCK_WAIT: DurationRange = { min: SHORTEST_MS, max: 60_000, standard: 3_00
  */
 const GUARD: DurationRange = { min: 100, max: LONGEST_CALLER_MS, standard: 1_000 };
 
-/**
- * `freeze_timeout` per caller: its own limit less what starting and reporting takes.
- * AWS DLM gives a script 10 s, Azure's template 30 s, Google 60 s.
- */
-const FREEZE_STANDARD_MS: Readonly<Record<Caller, number>> = {
-  aws: 8_000,
-  azure: 25_000,
-  google: 50_000,
-  vmware: 60_000,
-  qemu: 60_000,
-  veeam: 60_000,
-  nutanix: 60_000,
-};
-
 /** Without a caller, such as in a rehearsal. */
 const FREEZE_STANDARD_ELSE_MS = 60_000;
 
@@ -161,7 +147,7 @@ function ownSchema(caller: Caller | null) {
   const freeze: DurationRange = {
     min: SHORTEST_MS,
     max: LONGEST_CALLER_MS,
-    standard: caller === null ? FREEZE_STANDARD_ELSE_MS : FREEZE_STANDARD_MS[caller],
+    standard: caller === null ? FREEZE_STANDARD_ELSE_MS : CALLER_TABLE[caller].freezeTimeoutMs,
   };
   return object(
     {

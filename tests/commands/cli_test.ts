@@ -1,7 +1,8 @@
 /** The command line for people, on the compiled program and without any environment. */
 import assert from "node:assert/strict";
 
-import { CALLERS, hookNamesOf } from "../../lib/commands/hook_call.ts";
+import { hookNamesOf } from "../../lib/commands/hook_call.ts";
+import { CALLERS } from "../../lib/hooks/callers.ts";
 import { EXIT } from "../../lib/report/refusal.ts";
 import { VERSION } from "../../lib/version.ts";
 import { repositoryRoot } from "../../scripts/shell.ts";

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 
 import fc from "fast-check";
 
-import { CALLERS, type HookCall, hookCallOf, hookNamesOf } from "../../lib/commands/hook_call.ts";
+import { type HookCall, hookCallOf, hookNamesOf } from "../../lib/commands/hook_call.ts";
+import { CALLERS } from "../../lib/hooks/callers.ts";
 
 type Case = readonly [sentence: string, programName: string, args: string, call: HookCall | null];
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 
 import { type OptionFile, readOptionFile } from "../../lib/options/option_file.ts";
-import type { Caller } from "../../lib/commands/hook_call.ts";
+import type { Caller } from "../../lib/hooks/callers.ts";
 import { type Settings, settingsFrom } from "../../lib/options/settings.ts";
 import { EXIT, isRefusal, type Refusal } from "../../lib/report/refusal.ts";
 import { memoryReader } from "./memory_reader.ts";

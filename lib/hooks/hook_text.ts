@@ -1,0 +1,230 @@
+/**
+ * The text of the hooks: POSIX sh that dash, bash and busybox ash run alike, with an empty
+ * environment and in any directory; a document for Systems Manager; a configuration for Azure.
+ * Pure.
+ */
+import { WAIT_FOR_SNAPSHOT } from "../sys/paths.ts";
+import type { Caller, Form, HookFile } from "./callers.ts";
+
+/** What a hook is made of. */
+export interface HookParts {
+  readonly caller: Caller;
+  readonly form: Form;
+  readonly file: HookFile;
+  /** Absolute path of the program. */
+  readonly program: string;
+  readonly version: string;
+}
+
+/** The line by which a hook of ours is known: the caller, and the version that made it. */
+const MARK = /locktables-hook ([a-z]+) ([0-9A-Za-z.+-]+)/;
+
+/** Who made a file, and for whom; null where it is not a hook of ours. */
+export function readMark(text: string): { caller: string; version: string } | null {
+  const [, caller, version] = MARK.exec(text) ?? [];
+  return caller === undefined || version === undefined ? null : { caller, version };
+}
+
+/** The text of one hook file. */
+export function hookText(parts: HookParts): string {
+  switch (parts.file.role) {
+    case "by-verb":
+      return byVerb(parts);
+    case "pre":
+      return `${head(parts)}${FREEZE}${becomeWithout(parts, "pre-freeze")}`;
+    case "post":
+      return `${head(parts)}${verbOfPost(parts)}${THAW}${become(parts, '"$verb"')}`;
+    case "ssm-document":
+      return ssmDocument(parts);
+    case "azure-config":
+      return azureConfig(parts);
+    default:
+      return parts.file.role satisfies never;
+  }
+}
+
+/** A path as one word of sh. */
+export function shellWord(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function head({ caller, form, program, version }: HookParts): string {
+  const install = [`locktables install ${caller}`, ...(form.option === null ? [] : [form.option])];
+  return `#!/bin/sh
+# Made by: ${install.join(" ")}. Removed by: locktables uninstall ${caller}.
+# locktables-hook ${caller} ${version}
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+program=${shellWord(program)}
+`;
+}
+
+/**
+ * The locker must not inherit the caller's descriptors: open-vm-tools leak the end of a pipe, of
+ * any number. They are closed in the same command that becomes the program, so that it does not
+ * matter which of them the shell uses itself. dash takes `10>&-` for the word 10 and `>&-`, and
+ * the function tells: it returns how many words it was given.
+ */
+const FREEZE =
+  `# The locker must not inherit the caller's descriptors (VMware Tools leak a pipe). dash can
+# close only 3 to 9; bash and busybox close any.
+words() { return $#; }
+if eval 'words 10>&-'; then
+  which='*'
+elif command -v bash >/dev/null 2>&1; then
+  exec bash "$0" "$@"
+else
+  which='[3-9]'
+fi
+close=
+for fd in /proc/$$/fd/$which; do
+  if [ -e "$fd" ] && [ "\${fd##*/}" -gt 2 ]; then close="$close \${fd##*/}>&-"; fi
+done
+`;
+
+/** The shell is up 25 ms before the program: so much sooner the customers go on. */
+const THAW = `# First of all: the locker unlocks the database as soon as this file is gone.
+rm -f ${WAIT_FOR_SNAPSHOT}
+`;
+
+/** A working directory that has been deleted makes the program's runtime fail. */
+function become({ caller }: HookParts, word: string): string {
+  return `cd / || exit 1
+exec "$program" ${word} --caller ${caller}
+`;
+}
+
+function becomeWithout({ caller }: HookParts, word: string): string {
+  return `cd / || exit 1
+set -- "$program" ${word} --caller ${caller}
+eval "exec \\"\\$@\\"$close"
+`;
+}
+
+function byVerb(parts: HookParts): string {
+  return `${head(parts)}verb=\${1-}
+case $verb in
+  thaw | freezeFail | freezefail)
+${indent(THAW)}${indent(become(parts, '"$verb"'))}    ;;
+esac
+${FREEZE}${becomeWithout(parts, '"$verb"')}`;
+}
+
+/** VMware calls its old post-thaw-script with freezeFail when the snapshot failed. */
+function verbOfPost({ caller }: HookParts): string {
+  if (caller !== "vmware") return "verb=post-thaw\n";
+  return `case \${1-} in
+  freezeFail | freezefail) verb=freezeFail ;;
+  *) verb=thaw ;;
+esac
+`;
+}
+
+function indent(text: string): string {
+  return text.replaceAll(/^(?=.)/gm, "    ");
+}
+
+/**
+ * The document that Data Lifecycle Manager runs. Its exit codes are those of Amazon's template
+ * (docs.aws.amazon.com, ebs, "script-flow"): 201 pre-script failed, 202 post-script failed, 203 the
+ * lock was gone before the post-script, 204 a window is open already, 205 nothing to close, 206 the
+ * application is not ready. A post-script that finds nothing open must not succeed: DLM repeats
+ * one that failed, and the first has closed the window.
+ */
+function ssmScript(parts: HookParts): string {
+  return `${head(parts)}cd / || exit 201
+finish() {
+  printf '%s\\n' "$said"
+  exit "$1"
+}
+command='{{ command }}'
+case $command in
+  pre-script)
+    said=$("$program" pre-script --caller aws 2>&1)
+    case $? in
+      0) finish 0 ;;
+      11) finish 204 ;;
+      20) finish 206 ;;
+      *) finish 201 ;;
+    esac
+    ;;
+  post-script)
+${indent(THAW)}    said=$("$program" post-script --caller aws 2>&1)
+    case $? in
+      0) ;;
+      12) finish 203 ;;
+      *) finish 202 ;;
+    esac
+    case $said in
+      'Nothing to thaw'*) finish 205 ;;
+      *) finish 0 ;;
+    esac
+    ;;
+  dry-run)
+    said=$("$program" check 2>&1) || finish 206
+    finish 0
+    ;;
+  *)
+    said='command must be pre-script, post-script or dry-run'
+    finish 201
+    ;;
+esac
+`;
+}
+
+/** Schema 2.2 of Systems Manager; DLM passes `command` and `executionId`. */
+function ssmDocument(parts: HookParts): string {
+  const document = {
+    schemaVersion: "2.2",
+    description:
+      `Application-consistent snapshots of MySQL and MariaDB (locktables-hook ${parts.caller} ${parts.version})`,
+    parameters: {
+      executionId: {
+        type: "String",
+        default: "None",
+        description: "Identifies the execution in Data Lifecycle Manager",
+        allowedPattern:
+          "^(None|[a-fA-F0-9]{8}-[a-fA-F0-9]{4}-[a-fA-F0-9]{4}-[a-fA-F0-9]{4}-[a-fA-F0-9]{12})$",
+      },
+      command: {
+        type: "String",
+        default: "dry-run",
+        description: "What to do",
+        allowedValues: ["pre-script", "post-script", "dry-run"],
+      },
+    },
+    mainSteps: [{
+      action: "aws:runShellScript",
+      name: "locktables",
+      precondition: { StringEquals: ["platformType", "Linux"] },
+      inputs: {
+        // The agent's own limit, above that of Data Lifecycle Manager, which ends us first.
+        timeoutSeconds: "120",
+        runCommand: ssmScript(parts).trimEnd().split("\n"),
+      },
+    }],
+  };
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+/**
+ * The plugin's configuration. A backup without the lock is better than none, hence
+ * continueBackupOnFailure; Azure then calls it file-system consistent. 30 s is the template's, and
+ * leaves 5 to `freeze_timeout`. Keys: azure-linux-extensions VMBackup/main/PluginHost.py.
+ */
+function azureConfig({ form, caller, version }: HookParts): string {
+  const pathOf = (role: HookFile["role"]) => form.files.find((file) => file.role === role)?.path;
+  const config = {
+    pluginName: "ScriptRunner",
+    appName: `locktables-hook ${caller} ${version}`,
+    preScriptLocation: pathOf("pre"),
+    postScriptLocation: pathOf("post"),
+    preScriptParams: [],
+    postScriptParams: [],
+    preScriptNoOfRetries: 0,
+    postScriptNoOfRetries: 0,
+    timeoutInSeconds: 30,
+    continueBackupOnFailure: true,
+    fsFreezeEnabled: true,
+  };
+  return `${JSON.stringify(config, null, 2)}\n`;
+}
