@@ -7,9 +7,12 @@
 import process from "node:process";
 import { hookCallOf } from "./lib/commands/hook_call.ts";
 import type { ExitCode } from "./lib/report/refusal.ts";
+import { dropInstallRights } from "./lib/sys/install_rights.ts";
 
 async function run(args: readonly string[]): Promise<ExitCode> {
   const hook = hookCallOf(process.argv0, args);
+  const isLocker = hook === null && args[0] === "locker";
+  if (hook !== null || isLocker) dropInstallRights();
   switch (hook?.command) {
     case "pre-freeze": {
       const { preFreeze } = await import("./lib/commands/pre_freeze.ts");
@@ -22,7 +25,7 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     case undefined:
       break;
   }
-  if (args[0] === "locker") {
+  if (isLocker) {
     const { locker } = await import("./lib/commands/locker.ts");
     return await locker(args[1] === "--caller" ? args[2] ?? null : null);
   }

@@ -9,7 +9,7 @@ import { bash, fish, type ShellCompletion, zsh } from "@optique/core/completion"
 import { object, or } from "@optique/core/constructs";
 import { formatDocPage } from "@optique/core/doc";
 import { formatMessage, type Message, message, text } from "@optique/core/message";
-import { optional, withDefault } from "@optique/core/modifiers";
+import { multiple, optional, withDefault } from "@optique/core/modifiers";
 import { getDocPageSync, type Parser, parseSync, suggestSync } from "@optique/core/parser";
 import { argument, command, option } from "@optique/core/primitives";
 import { findSimilar } from "@optique/core/suggestion";
@@ -20,12 +20,14 @@ import { EXIT, type ExitCode } from "../report/refusal.ts";
 import {
   HISTORY_FILE,
   OPTION_FILE,
+  RECEIPT_FILE,
   RECORD_FILE,
   RUN_DIR,
   WAIT_FOR_SNAPSHOT,
 } from "../sys/paths.ts";
+import { dropInstallRights } from "../sys/install_rights.ts";
 import { VERSION } from "../version.ts";
-import { CALLERS } from "../hooks/callers.ts";
+import { CALLER_TABLE, CALLERS } from "../hooks/callers.ts";
 import { hookCallOf, hookNamesOf } from "./hook_call.ts";
 
 const PROGRAM = "locktables";
@@ -64,12 +66,14 @@ interface Command {
   /** What a person needs to know before running it; lines of at most {@linkcode WIDTH}. */
   readonly details: string;
   readonly parser: Parser<"sync", unknown, unknown>;
+  /** Whether it keeps the rights to the paths of hooks; the others give them back first. */
+  readonly isGranted?: boolean;
   /** What to do, or what is wrong with the arguments. */
   read(args: readonly string[]): (() => Promise<ExitCode>) | Message;
 }
 
 function define<T, S>(
-  definition: Pick<Command, "name" | "brief" | "details"> & {
+  definition: Pick<Command, "name" | "brief" | "details" | "isGranted"> & {
     readonly parser: Parser<"sync", T, S>;
     run(value: T): Promise<ExitCode>;
   },
@@ -103,21 +107,47 @@ const json = option("--json", { description: message`Print one JSON object inste
 function callerOption(purpose: string) {
   return optional(option(
     "--caller",
-    choice(CALLERS, {
-      metavar: "NAME",
-      errors: {
-        invalidChoice: (input, names) => [
-          text(`--caller is "${input}", wanted one of ${names.join(", ")}. `),
-          ...didYouMean(findSimilar(input, names)),
-        ],
-      },
-    }),
+    callerName("--caller"),
     {
       description: [text(`Who takes the snapshot: ${CALLERS.join(", ")}. ${purpose}`)],
       errors: { invalidValue: (error) => error },
     },
   ));
 }
+
+/** A caller's name, with what is wrong about another word. `what` begins the sentence. */
+function callerName(what: string) {
+  return choice(CALLERS, {
+    metavar: "NAME",
+    errors: {
+      invalidChoice: (input, names) => [
+        text(`${what} is "${input}", wanted one of ${names.join(", ")}. `),
+        ...didYouMean(findSimilar(input, names)),
+      ],
+    },
+  });
+}
+
+const callerArguments = multiple(
+  argument(callerName("CALLER"), {
+    description: [text(`Who takes the snapshot: ${CALLERS.join(", ")}`)],
+    errors: { invalidValue: (error) => error },
+  }),
+);
+
+const dryRun = option("--dry-run", {
+  description: message`Say exactly what would be done, and do nothing`,
+});
+
+/** Options that choose another than the usual form of a caller's hooks. */
+const formOptions = {
+  legacy: option("--legacy", {
+    description: message`vmware: the script names of old, for products that call no other`,
+  }),
+  direct: option("--direct", {
+    description: message`qemu: in place of the dispatcher, so that a failing freeze is heard`,
+  }),
+} as const;
 
 /** A value parser for a duration in a range, with errors that name the option. */
 function duration(name: string, minMs: number, maxMs: number): ValueParser<"sync", number> {
@@ -256,6 +286,69 @@ Example: locktables rehearse --hold 500ms`,
     },
   }),
   define({
+    name: "install",
+    brief: "Put hooks where the snapshot's caller looks for them",
+    details: `
+CALLER is who takes the snapshot; ${PROGRAM} install --list shows each with its
+paths, its rules and its limits. Files of somebody else's are never overwritten
+(exit 22, names the file), directories are made, switches of the caller's are
+set; what cannot be done here is told. Safe to repeat.
+
+Exit 0: the hooks are in place, and were looked at again.
+
+Examples: ${PROGRAM} install vmware
+          ${PROGRAM} install qemu --direct --dry-run`,
+    parser: object({
+      callers: callerArguments,
+      list: option("--list", { description: message`Show every caller, and install nothing` }),
+      dryRun,
+      replace: option("--replace", {
+        description: message`Keep what is in the way beside it; uninstall puts it back`,
+      }),
+      ...formOptions,
+      help,
+    }, { errors: ERRORS }),
+    isGranted: true,
+    run: async ({ callers, list, dryRun, replace, legacy, direct }) => {
+      const { install, listCallers } = await import("./install.ts");
+      if (list) return await listCallers();
+      const chosen = [...new Set(callers)];
+      if (chosen.length === 0) return await refuse(`No CALLER: ${CALLERS.join(", ")}.`, "install ");
+      const options = [...(legacy ? ["--legacy"] : []), ...(direct ? ["--direct"] : [])];
+      const stray = options.find((name) =>
+        !chosen.some((caller) => CALLER_TABLE[caller].forms.some((form) => form.option === name))
+      );
+      if (stray !== undefined) {
+        return await refuse(`${stray} is not for ${chosen.join(", ")}.`, "install ");
+      }
+      return await install({ callers: chosen, formOptions: options, replace, dryRun });
+    },
+  }),
+  define({
+    name: "uninstall",
+    brief: "Take the hooks away, and put back what was there before",
+    details: `
+Without CALLER: all of them, and with the last one the records of windows too,
+if they began with the installation. Refuses while a window is open (exit 11),
+and where a hook was changed since it was installed (exit 22). The program
+itself stays.
+
+Exit 0: done, or there was nothing to do.`,
+    parser: object({
+      callers: callerArguments,
+      dryRun,
+      force: option("--force", {
+        description: message`Remove also what was changed since it was installed`,
+      }),
+      help,
+    }, { errors: ERRORS }),
+    isGranted: true,
+    run: async ({ callers, dryRun, force }) => {
+      const { uninstall } = await import("./uninstall.ts");
+      return await uninstall({ callers: [...new Set(callers)], force, dryRun });
+    },
+  }),
+  define({
     name: "completions",
     brief: "Print the script that completes locktables in a shell",
     details: `
@@ -339,7 +432,10 @@ export async function cli(args: readonly string[]): Promise<ExitCode> {
     );
   }
   const run = found.read(rest);
-  if (typeof run === "function") return await run();
+  if (typeof run === "function") {
+    if (found.isGranted !== true) dropInstallRights();
+    return await run();
+  }
   // Who asks for help on something unknown wants the list, not the help's own page.
   return await refuse(oneLine(run), found.name === "help" ? "" : `${found.name} `);
 }
@@ -466,6 +562,7 @@ ${
       [OPTION_FILE, "options: groups [client], [locktables]"],
       [`${RUN_DIR}/`, "the open window; never survives a reboot"],
       [RECORD_FILE, "the newest window; part of its snapshot"],
+      [RECEIPT_FILE, "what install changed"],
       [HISTORY_FILE, "the windows before it"],
     ])
   }

@@ -176,7 +176,8 @@ function refusedAs(refusal: Refusal): Opening {
   return { kind: "refused", refusal, mayProceed: false };
 }
 
-function openSince(running: ControlAnswer): Refusal {
+/** The refusal while a window is open, with since when and until when. */
+export function openSince(running: ControlAnswer): Refusal {
   const record = running.kind === "answered" ? running.record : null;
   const since = record === null ? "" : `, since ${record.opened_at}`;
   const until = record?.deadline ? `, until ${record.deadline} at the latest` : "";

@@ -34,10 +34,10 @@ export interface RehearseOptions {
 /** Opens a window, holds it, closes it, and tells what it cost. */
 export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<ExitCode> {
   const watch = await watchers();
-  if (isRefusal(watch)) return await refuse(watch);
+  if (isRefusal(watch)) return await complainOf(watch);
   try {
     const opening = await openFreezeWindow(null);
-    if (opening.kind === "refused") return await refuse(opening.refusal);
+    if (opening.kind === "refused") return await complainOf(opening.refusal);
     if (!asJson) await sayAll(frozenLine(opening.record));
     const mostWaiting = await hold(holdMs, watch);
     const closing = await closeFreezeWindow(false);
@@ -56,11 +56,6 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
   } finally {
     for (const session of watch) session.close();
   }
-}
-
-async function refuse(refusal: Refusal): Promise<ExitCode> {
-  await complainOf(refusal);
-  return refusal.code;
 }
 
 /** Sessions of our own that count who waits; opened before the lock, like every connection. */

@@ -1,8 +1,10 @@
 /**
  * Who runs hooks in a guest, and how: the one table of paths, names, modes, limits and traps.
- * Pure data, and on the hook path: no import. Facts and their sources: `hooks.md` of the design;
+ * Pure data, and on the hook path: no package. Facts and their sources: `hooks.md` of the design;
  * each entry names where its own were read.
  */
+
+import { UNIT_PATHS } from "../sys/install_rights.ts";
 
 /** Callers by name, in the order in which help lists them. */
 export const CALLERS = [
@@ -40,9 +42,14 @@ export interface Switch {
   readonly section: string;
   readonly key: string;
   readonly value: string;
+  /** Values that say nothing but "off" and may be changed. */
+  readonly offValues: readonly string[];
   /** Mode of the file where it has to be made. */
   readonly mode: number;
   readonly keepAt: string;
+  /** Units that may switch it on as well, by starting the agent with an option. */
+  readonly unitFiles: readonly string[];
+  readonly unitOption: RegExp;
 }
 
 /** One way of putting hooks where a caller looks; the first of a caller's is its usual one. */
@@ -107,8 +114,11 @@ const PATIENT_MS = 60_000;
 /** The log of the stock dispatcher; where it is missing QEMU 10 pipes hooks into logger and hangs. */
 const QEMU_LOG = "/var/log/qga-fsfreeze-hook.log";
 
-/** The two homes of qemu-ga's dispatcher: Debian and upstream, then RHEL and Fedora. */
-const QEMU_HOMES = ["/etc/qemu", "/etc/qemu-ga"] as const;
+/**
+ * The two homes of qemu-ga's dispatcher: RHEL and Fedora, then Debian and upstream. In this order,
+ * because /etc/qemu may be there on RHEL for other reasons.
+ */
+const QEMU_HOMES = ["/etc/qemu-ga", "/etc/qemu"] as const;
 
 /** RHEL's unit passes -F by itself; Debian's does not, and reads only this file (`hooks.md` 3). */
 function qemuSwitches(home: string): readonly Switch[] {
@@ -117,8 +127,11 @@ function qemuSwitches(home: string): readonly Switch[] {
     section: "general",
     key: "fsfreeze-hook",
     value: `${home}/fsfreeze-hook`,
+    offValues: [],
     mode: 0o644,
     keepAt: `/etc/qemu/qemu-ga.conf${KEPT}`,
+    unitFiles: UNIT_PATHS,
+    unitOption: /^ExecStart=.*\s(-F|--fsfreeze-hook)/m,
   }];
 }
 
@@ -138,7 +151,7 @@ function qemuForms(home: string): readonly Form[] {
     {
       ...PLAIN,
       name: "dispatcher",
-      brief: "run by the stock dispatcher, beside other hooks; a failing freeze is only logged",
+      brief: "run by the stock dispatcher, beside other hooks",
       // The dispatcher skips some names only, so the kept file waits outside its directory.
       files: [hook(inDirectory, "by-verb", 0o755, `${home}/99-locktables${KEPT}`)],
       switches: qemuSwitches(home),
@@ -154,7 +167,7 @@ function qemuForms(home: string): readonly Form[] {
       ...PLAIN,
       name: "direct",
       option: "--direct",
-      brief: "in place of the dispatcher: a failing freeze fails the caller's",
+      brief: "in place of the dispatcher, which then runs no other hook",
       files: [hook(dispatcher, "by-verb", 0o755)],
       switches: qemuSwitches(home),
       canVeto: true,
@@ -345,8 +358,11 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
         section: "Snapshots",
         key: "enabled",
         value: "true",
+        offValues: ["false"],
         mode: 0o644,
         keepAt: `/etc/default/instance_configs.cfg${KEPT}`,
+        unitFiles: [],
+        unitOption: /$^/,
       }],
       canVeto: true,
       told: ["systemctl restart google-guest-agent"],

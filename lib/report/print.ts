@@ -3,7 +3,7 @@
  * nobody reads (Azure), and none of that may cost the caller its thaw.
  */
 import { atMost } from "../sys/at_most.ts";
-import type { Refusal } from "./refusal.ts";
+import type { ExitCode, Refusal } from "./refusal.ts";
 
 /** Longest wait for somebody to read, in milliseconds. */
 const PRINT_LIMIT_MS = 500;
@@ -48,9 +48,10 @@ export function complain(text: string): Promise<void> {
   return print(Deno.stderr, `locktables: ${brief(text)}\n`);
 }
 
-/** Prints a refusal: what, where, and what to do, in one line on stderr. */
-export function complainOf(refusal: Refusal): Promise<void> {
-  return complain(`${refusal.summary}. ${refusal.hint}.`);
+/** Prints a refusal: what, where, and what to do, in one line on stderr; returns its exit code. */
+export async function complainOf(refusal: Refusal): Promise<ExitCode> {
+  await complain(`${refusal.summary}. ${refusal.hint}.`);
+  return refusal.code;
 }
 
 function brief(text: string): string {

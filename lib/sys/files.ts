@@ -48,6 +48,35 @@ export function replaceFile(path: string, text: string): void {
   Deno.renameSync(temporary, path);
 }
 
+/**
+ * Replaces a file in one step, on disk when it returns: whoever reads it meanwhile, or after a power
+ * cut, finds all of the old one or all of the new.
+ * @param temporary where it is written first, on the same filesystem
+ */
+export function replaceFileOnDisk(
+  path: string,
+  temporary: string,
+  text: string,
+  mode: number,
+): void {
+  // Left by a process that was killed here.
+  removeIfThere(temporary);
+  const file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
+  try {
+    const bytes = new TextEncoder().encode(text);
+    for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
+    // Not by open, which the umask takes bits from.
+    Deno.chmodSync(temporary, mode);
+    file.syncSync();
+    Deno.renameSync(temporary, path);
+  } catch (error) {
+    removeIfThere(temporary);
+    throw error;
+  } finally {
+    file.close();
+  }
+}
+
 /** The refusal for a path of ours that cannot be used. */
 export function unusable(path: string, doing: string, error: unknown): Refusal {
   const message = String((error as { message?: unknown })?.message ?? error);

@@ -20,6 +20,9 @@ export const RESERVED_FILE = `${RECORD_FILE}.tmp`;
 /** Closed windows, one JSON object a line, oldest first. */
 export const HISTORY_FILE = `${STATE_DIR}/history.jsonl`;
 
+/** What install changed, for uninstall. */
+export const RECEIPT_FILE = `${STATE_DIR}/receipt.json`;
+
 /** The option file, read by explicit path because hooks often run without HOME. */
 export const OPTION_FILE = "/root/.my.cnf";
 

@@ -91,7 +91,7 @@ mkdir -m 0700 /var/lib/locktables
 mkdir -m 0755 /var/lib/mysql
 # Where hooks are installed: writable here, unchanged outside.
 tmpfs 0700 /mnt
-for dir in /etc /opt /usr/sbin; do
+for dir in /etc /opt /usr/sbin /var/log; do
   mkdir -p "/mnt/upper$dir" "/mnt/work$dir"
   mount -t overlay -o "lowerdir=$dir,upperdir=/mnt/upper$dir,workdir=/mnt/work$dir" overlay "$dir"
 done

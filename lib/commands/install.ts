@@ -1,0 +1,141 @@
+/** install: puts hooks where callers look for them, and notes what was changed. */
+import { type Caller, CALLER_TABLE } from "../hooks/callers.ts";
+import { digestOf, type InstallRequest, type Plan, planInstall } from "../hooks/plan.ts";
+import { emptyReceipt, type Receipt } from "../hooks/receipt.ts";
+import { type Tree, treeAfter } from "../hooks/tree.ts";
+import { dryRunText, listText, stepsText } from "../report/install_text.ts";
+import { complainOf, sayAll } from "../report/print.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
+import { rfc3339, systemClock } from "../sys/clock.ts";
+import { unusable } from "../sys/files.ts";
+import { applySteps, guestTree, StepError, unsafeProgram } from "../sys/guest_tree.ts";
+import { readReceipt, removeReceipt, writeReceipt } from "../sys/receipt_file.ts";
+import { VERSION } from "../version.ts";
+
+/** What to install. */
+export interface InstallOptions {
+  /** At least one, each once. */
+  readonly callers: readonly Caller[];
+  /** Options that choose a form; each belongs to one caller. */
+  readonly formOptions: readonly string[];
+  readonly replace: boolean;
+  readonly dryRun: boolean;
+}
+
+/** Puts the hooks of some callers in place: of all of them or, on a refusal, of none. */
+export async function install(options: InstallOptions): Promise<ExitCode> {
+  const ready = prepare("install");
+  if (isRefusal(ready)) return await complainOf(ready);
+  const { receipt: before, program } = ready;
+  const requests = options.callers.map((caller): InstallRequest => ({
+    caller,
+    option: CALLER_TABLE[caller].forms.map(({ option }) => option)
+      .find((option) => option !== null && options.formOptions.includes(option)) ?? null,
+    program,
+    version: VERSION,
+    replace: options.replace,
+    now: rfc3339(systemClock.now()),
+  }));
+  const plans = planAll(requests, guestTree, before);
+  if (isRefusal(plans)) return await complainOf(plans);
+  const receipt = plans.at(-1)?.receipt ?? before;
+  const steps = plans.flatMap((plan) => plan.steps);
+
+  if (!options.dryRun) {
+    // First the receipt: what an installation that is cut short has changed can be undone.
+    const refused = writeReceipt(receipt) ?? perform(steps);
+    if (refused !== null) {
+      const undone = before.installs.length === 0
+        ? (removeReceipt(receipt), null)
+        : writeReceipt(before);
+      return await complainOf(undone ?? refused);
+    }
+    // Looked at again: everything is where it should be when there is nothing left to do.
+    const after = planAll(requests, guestTree, receipt);
+    if (isRefusal(after) || after.some((plan) => plan.steps.length > 0)) {
+      return await complainOf(
+        isRefusal(after) ? after : refusal(
+          EXIT.badSetup,
+          "changed-meanwhile",
+          "The hooks were changed while they were installed",
+          "See who else does that, then install again",
+        ),
+      );
+    }
+  }
+  const told = plans.flatMap((plan) => plan.told);
+  const callers = options.callers.join(" and ");
+  await sayAll([
+    steps.length === 0
+      ? `Nothing to do: hooks for ${callers} are in place.`
+      : options.dryRun
+      ? `Would install hooks for ${callers}:`
+      : `Installed hooks for ${callers}:`,
+    ...(options.dryRun ? dryRunText(steps) : stepsText(steps, true)),
+    ...(told.length === 0 ? [] : ["Left for you:", ...told.map((one) => `  ${one}`)]),
+    ...(options.dryRun ? [] : ["Next: locktables check"]),
+  ].join("\n"));
+  return EXIT.ok;
+}
+
+/** `install --list`. */
+export async function listCallers(): Promise<ExitCode> {
+  const receipt = readReceipt();
+  // The list is for everybody, the receipt for root.
+  if (isRefusal(receipt)) await complainOf(receipt);
+  const known = isRefusal(receipt) ? emptyReceipt([]) : receipt;
+  await sayAll(listText(Object.values(CALLER_TABLE), known, Deno.execPath()));
+  return EXIT.ok;
+}
+
+/** What every change of hooks begins with: root, a program that may be started, a receipt. */
+export function prepare(
+  command: "install" | "uninstall",
+): { readonly receipt: Receipt; readonly program: string } | Refusal {
+  if (Deno.statSync("/proc/self").uid !== 0) {
+    return refusal(
+      EXIT.badSetup,
+      "not-root",
+      `${command} changes files of root's, and this is not root`,
+      `Run: sudo locktables ${command}`,
+    );
+  }
+  const program = Deno.execPath();
+  const unsafe = command === "install" ? unsafeProgram(program) : null;
+  if (unsafe !== null) {
+    return refusal(
+      EXIT.badSetup,
+      "program-unsafe",
+      `Hooks run ${program} as root, but ${unsafe.path} ${unsafe.why}`,
+      `Put it where only root can change it: install -m 0755 ${program} /usr/local/sbin/locktables`,
+    );
+  }
+  const receipt = readReceipt();
+  return isRefusal(receipt) ? receipt : { receipt, program };
+}
+
+/** Does the steps; a refusal where one failed and those before it were undone. */
+export function perform(steps: Plan["steps"]): Refusal | null {
+  try {
+    applySteps(steps);
+    return null;
+  } catch (error) {
+    if (!(error instanceof StepError)) throw error;
+    return unusable(error.path, "change", error);
+  }
+}
+
+function planAll(
+  requests: readonly InstallRequest[],
+  tree: Tree,
+  receipt: Receipt,
+): readonly Plan[] | Refusal {
+  const plans: Plan[] = [];
+  for (const request of requests) {
+    const soFar = treeAfter(tree, plans.flatMap(({ steps }) => steps), digestOf);
+    const plan = planInstall(request, soFar, plans.at(-1)?.receipt ?? receipt);
+    if (isRefusal(plan)) return plan;
+    plans.push(plan);
+  }
+  return plans;
+}

@@ -1,0 +1,71 @@
+/**
+ * The receipt: what install changed, so that uninstall leaves the guest as it was and check sees
+ * what became of it. Pure.
+ */
+import { array, boolean, literal, nullable, number, object, safeParse, string } from "zod/mini";
+import { CALLERS } from "./callers.ts";
+
+/** Format of {@linkcode Receipt}. */
+const SCHEMA_VERSION = 1;
+
+const FILE = object({
+  path: string(),
+  /** Of the text that was written. */
+  sha256: string(),
+  mode: number(),
+  /** Where the file that was there before waits; null: there was none. */
+  kept: nullable(string()),
+  /** The key that was set, where it is a caller's configuration and not a file of ours. */
+  edit: nullable(object({
+    section: string(),
+    key: string(),
+    value: string(),
+    previous: nullable(string()),
+  })),
+  /** A log: others write to it, and it goes whatever is in it. */
+  isLog: boolean(),
+});
+
+const SCHEMA = object({
+  schema_version: literal(SCHEMA_VERSION),
+  /** Directories of our own that were not there before the first install. */
+  own_directories: array(string()),
+  installs: array(object({
+    caller: literal(CALLERS),
+    form: string(),
+    /** The option of install that chose the form. */
+    option: nullable(string()),
+    version: string(),
+    program: string(),
+    installed_at: string(),
+    files: array(FILE),
+    /** Directories that were made for it, outermost first. */
+    directories: array(string()),
+  })),
+});
+
+/** What install changed. Kept at `/var/lib/locktables/receipt.json`. */
+export type Receipt = ReturnType<typeof SCHEMA.parse>;
+
+/** The hooks of one caller. */
+export type Install = Receipt["installs"][number];
+
+/** One file of an {@linkcode Install}. */
+export type InstalledFile = Install["files"][number];
+
+/** A receipt without any install. `ownDirectories`: ours that are not there yet. */
+export function emptyReceipt(ownDirectories: readonly string[]): Receipt {
+  return { schema_version: SCHEMA_VERSION, own_directories: [...ownDirectories], installs: [] };
+}
+
+/** A receipt from its text; null where it is not one, damaged or of a later format. */
+export function parseReceipt(text: string): Receipt | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const parsed = safeParse(SCHEMA, value);
+  return parsed.success ? parsed.data : null;
+}

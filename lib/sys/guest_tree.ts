@@ -1,0 +1,155 @@
+/** The guest's files as install, uninstall and check see them, and the changes made to them. */
+import { createHash } from "node:crypto";
+import type { Entry, Step, Tree } from "../hooks/tree.ts";
+import { parentOf } from "../hooks/tree.ts";
+import { replaceFileOnDisk } from "./files.ts";
+
+/**
+ * The right to read /proc/self is the right to look at the metadata of every path through this
+ * link (`stat`, not `open`): where parents and programs lie that we have no other right to.
+ */
+const ROOT = "/proc/self/root";
+
+/** The files of this guest. Reading what is in a file needs the right to its path. */
+export const guestTree: Tree = {
+  look(path) {
+    let info: Deno.FileInfo;
+    try {
+      info = Deno.lstatSync(ROOT + path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+        return null;
+      }
+      throw error;
+    }
+    if (info.isSymlink) return link(path);
+    if (info.isDirectory) return { kind: "directory" };
+    if (!info.isFile) return { kind: "other" };
+    return { kind: "file", mode: modeOf(info), uid: info.uid ?? -1, ...contentOf(path) };
+  },
+};
+
+/** Permission bits alone. */
+export function modeOf(info: Deno.FileInfo): number {
+  return (info.mode ?? 0) & 0o7777;
+}
+
+function link(path: string): Entry {
+  try {
+    const target = Deno.realPathSync(ROOT + path);
+    return { kind: "link", target, isDirectory: Deno.statSync(ROOT + path).isDirectory };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      return { kind: "link", target: null, isDirectory: false };
+    }
+    throw error;
+  }
+}
+
+/** Content of a path that this program may read; of another only that it is there. */
+function contentOf(path: string): { readonly sha256: string; readonly text: string | null } {
+  if (Deno.permissions.querySync({ name: "read", path }).state !== "granted") {
+    return { sha256: "", text: null };
+  }
+  const bytes = Deno.readFileSync(path);
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  try {
+    return { sha256, text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
+  } catch {
+    return { sha256, text: null };
+  }
+}
+
+/**
+ * Does the steps; where one fails, those before it are undone and the error is thrown with the path
+ * that it was about.
+ */
+export function applySteps(steps: readonly Step[]): void {
+  const done: Step[] = [];
+  for (const step of steps) {
+    try {
+      apply(step);
+      done.push(step);
+    } catch (error) {
+      for (const one of done.reverse()) undo(one);
+      throw new StepError(step.path, error);
+    }
+  }
+}
+
+/** A step that could not be done; those before it were undone. */
+export class StepError extends Error {
+  override readonly name = "StepError";
+  constructor(readonly path: string, cause: unknown) {
+    super(String((cause as Error)?.message ?? cause), { cause });
+  }
+}
+
+function apply(step: Step): void {
+  switch (step.do) {
+    case "make-directory":
+      Deno.mkdirSync(step.path);
+      // Not by mkdir, which the umask of the administrator's shell takes bits from.
+      Deno.chmodSync(step.path, step.mode);
+      return;
+    case "move":
+      Deno.renameSync(step.path, step.to);
+      return;
+    case "write":
+      replaceFileOnDisk(step.path, step.temporary, step.text, step.mode);
+      return;
+    case "remove":
+      Deno.removeSync(step.path);
+      return;
+    case "remove-directory":
+      removeEmpty(step.path);
+      return;
+    default:
+      step satisfies never;
+  }
+}
+
+function undo(step: Step): void {
+  switch (step.do) {
+    case "make-directory":
+      removeEmpty(step.path);
+      return;
+    case "move":
+      Deno.renameSync(step.to, step.path);
+      return;
+    case "write":
+      if (step.before === null) Deno.removeSync(step.path);
+      else replaceFileOnDisk(step.path, step.temporary, step.before.text, step.before.mode);
+      return;
+    case "remove":
+      replaceFileOnDisk(step.path, step.temporary, step.before.text, step.before.mode);
+      return;
+    case "remove-directory":
+      // The last of all steps: nothing comes after it that could fail.
+      return;
+    default:
+      step satisfies never;
+  }
+}
+
+function removeEmpty(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    // ENOTEMPTY: somebody else keeps something there.
+    if (!(error instanceof Error && /os error 39/.test(error.message))) throw error;
+  }
+}
+
+/** Why a program must not be started by hooks that run as root, or null. */
+export function unsafeProgram(
+  program: string,
+): { readonly path: string; readonly why: string } | null {
+  for (let path = program; path !== "/"; path = parentOf(path)) {
+    const info = Deno.statSync(ROOT + path);
+    if (info.uid !== 0) return { path, why: "belongs to somebody else than root" };
+    if ((modeOf(info) & 0o022) !== 0) return { path, why: "can be written to by others than root" };
+  }
+  return null;
+}
