@@ -3,7 +3,7 @@ import type { Caller } from "../hooks/callers.ts";
 import { openStarterLink } from "../locker/starter_link.ts";
 import { writeWindowFile } from "../locker/run_directory.ts";
 import { defect, runLocker } from "../locker/locker.ts";
-import { readOptionFile } from "../options/option_file.ts";
+import { type OptionWarning, readOptionFile } from "../options/option_file.ts";
 import { type Settings, settingsFrom } from "../options/settings.ts";
 import { complainOf } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
@@ -32,17 +32,18 @@ export async function locker(caller: string | null): Promise<ExitCode> {
     starter.send({ event: "refused", refusal: read });
     return read.code;
   }
+  const warnings = read.warnings.map(({ text }) => text);
   starter.send({
     event: "started",
     freeze_timeout_ms: read.settings.freezeTimeoutMs,
     on_failure: read.settings.onFailure,
-    warnings: read.warnings,
+    warnings,
   });
   // Nobody sees this process's stderr: post-thaw tells what is left in the window's file.
   globalThis.addEventListener("unhandledrejection", ({ reason }) => noteDefect(reason));
   globalThis.addEventListener("error", ({ error }) => noteDefect(error));
   try {
-    await runLocker({ ...read, caller, starter });
+    await runLocker({ settings: read.settings, warnings, caller, starter });
   } catch (error) {
     noteDefect(error);
     starter.send({ event: "refused", refusal: defect(error) });
@@ -62,7 +63,7 @@ function noteDefect(error: unknown): void {
 /** The settings of the option file as this caller gets them. */
 export function readSettings(
   caller: string | null,
-): { settings: Settings; warnings: string[] } | Refusal {
+): { settings: Settings; warnings: OptionWarning[] } | Refusal {
   const file = readOptionFile(optionFileReader, OPTION_FILE);
   if (isRefusal(file)) return file;
   return settingsFrom(file, caller as Caller | null);

@@ -4,7 +4,7 @@ import { planUninstall } from "../hooks/plan.ts";
 import { askLocker } from "../locker/control_client.ts";
 import { dryRunText, stepsText } from "../report/install_text.ts";
 import { complainOf, sayAll } from "../report/print.ts";
-import { EXIT, type ExitCode, isRefusal, type Refusal } from "../report/refusal.ts";
+import { EXIT, type ExitCode, isRefusal } from "../report/refusal.ts";
 import { guestTree } from "../sys/guest_tree.ts";
 import { removeReceipt, writeReceipt } from "../sys/receipt_file.ts";
 import { perform, prepare } from "./install.ts";

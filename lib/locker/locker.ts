@@ -5,7 +5,8 @@
  */
 import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import type { Settings } from "../options/settings.ts";
-import type { Instance, InstanceFacts, ReleaseEnd } from "../mysql/instance.ts";
+import type { Instance, ReleaseEnd } from "../mysql/instance.ts";
+import { sameServer } from "../mysql/same_server.ts";
 import { LOCK_WAIT_TIMEOUT } from "../mysql/errors.ts";
 import { type Blocker, describeBlocker } from "../mysql/guard.ts";
 import type { Coordinates } from "../mysql/coordinates.ts";
@@ -291,7 +292,7 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
     for (const instance of opened) {
       if (isRefusal(instance)) continue;
       instances.push({ instance, coordinates: null, end: null });
-      instance.warnings.forEach(warn);
+      for (const { text } of instance.warnings) warn(text);
     }
     mark("connected");
     const refused = opened.find(isRefusal) ??
@@ -322,7 +323,7 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
     const since = performance.now();
     let first: readonly (readonly Blocker[])[] | null = null;
     while (window.phase === "preparing") {
-      const looks = await Promise.all(instances.map(({ instance }) => instance.look()));
+      const looks = await Promise.all(instances.map(({ instance }) => instance.look(true)));
       for (const blocker of looks.flatMap(({ killed }) => killed)) {
         warn(
           `kill_long_queries=${settings.killLongQueries}: killed the statement of ${
@@ -411,23 +412,6 @@ function instanceRecord(
 
 function isSameStatement({ id, statement }: Blocker, others: readonly Blocker[]): boolean {
   return others.some((other) => other.id === id && other.statement === statement);
-}
-
-/** Two names for one server would lock it twice and prove nothing more. */
-function sameServer(all: readonly InstanceFacts[]): Refusal | null {
-  const identity = ({ hostname, datadir, server_uuid }: InstanceFacts) =>
-    server_uuid ?? `${hostname}:${datadir}`;
-  for (const [at, facts] of all.entries()) {
-    const twin = all.slice(0, at).find((other) => identity(other) === identity(facts));
-    if (twin === undefined) continue;
-    return refusal(
-      EXIT.badSetup,
-      "same-server",
-      `The instances ${twin.name} and ${facts.name} are one server: ${twin.socket} and ${facts.socket} have the data directory ${facts.datadir}`,
-      "Give each instance its own socket= in /root/.my.cnf",
-    );
-  }
-  return null;
 }
 
 function blockedBy(blockers: readonly Blocker[], guardMs: number): Refusal {

@@ -1,6 +1,10 @@
 /** What a server's or a socket's error means to the operator: an exit code and one line. */
+import { editCommand, substitution } from "../options/edit_command.ts";
 import { EXIT, type ExitCode, type Refusal, refusal } from "../report/refusal.ts";
+import { shellWord } from "../report/shell.ts";
+import { OPTION_FILE, STATE_DIR } from "../sys/paths.ts";
 import { type Flavor, parseVersion, type ServerVersion } from "./flavor.ts";
+import { adminCommand } from "./admin_command.ts";
 import { accountLiteral, grantStatement } from "./privileges.ts";
 
 /** The reason of a refusal after which another attempt may succeed. */
@@ -48,7 +52,12 @@ interface Meaning {
   /** What it is in words, where the error's own text only repeats the socket. */
   readonly text?: string;
   readonly hint: (subject: ErrorSubject, error: DriverError) => string;
+  /** What cures it as it stands; absent where a person must choose or know something. */
+  readonly remedy?: (subject: ErrorSubject, error: DriverError) => string | null;
 }
+
+/** What a full server is given beyond what it has: enough for ours and for the rush to go on. */
+const MORE_CONNECTIONS = 50;
 
 /** Server errors by number. Source: MySQL and MariaDB server error references. */
 const BY_ERRNO: Readonly<Record<number, Meaning>> = {
@@ -57,9 +66,17 @@ const BY_ERRNO: Readonly<Record<number, Meaning>> = {
     reason: "too-many-connections",
     hint: () =>
       "Raise max_connections, or give the account CONNECTION_ADMIN (SUPER) to use the reserved one",
+    remedy: (subject, error) =>
+      adminRemedy(
+        subject,
+        error,
+        `SET GLOBAL max_connections=@@GLOBAL.max_connections+${MORE_CONNECTIONS}`,
+      ),
   },
+  // No remedy: which account and which password is the administrator's to say.
   1044: { code: EXIT.denied, reason: "access-denied", hint: credentialsHint },
   1045: { code: EXIT.denied, reason: "access-denied", hint: credentialsHint },
+  // No remedy: whether it is the node or the cluster that must be brought back, nobody knows here.
   1047: {
     code: EXIT.unreachable,
     reason: "galera-not-ready",
@@ -67,11 +84,27 @@ const BY_ERRNO: Readonly<Record<number, Meaning>> = {
       "Bring the node back into its cluster, or take the snapshot on a node that is Synced",
   },
   1130: { code: EXIT.denied, reason: "access-denied", hint: credentialsHint },
-  1142: { code: EXIT.denied, reason: "privilege-missing", hint: grantHint },
-  1184: { code: EXIT.denied, reason: "init-connect-failed", hint: initConnectHint },
-  1203: { code: EXIT.unreachable, reason: "too-many-connections", hint: connectionsHint },
-  1226: { code: EXIT.unreachable, reason: "too-many-connections", hint: connectionsHint },
-  1227: { code: EXIT.denied, reason: "privilege-missing", hint: grantHint },
+  1142: { code: EXIT.denied, reason: "privilege-missing", hint: grantHint, remedy: grantRemedy },
+  1184: {
+    code: EXIT.denied,
+    reason: "init-connect-failed",
+    hint: initConnectHint,
+    remedy: initConnectRemedy,
+  },
+  1203: {
+    code: EXIT.unreachable,
+    reason: "too-many-connections",
+    hint: connectionsHint,
+    remedy: connectionsRemedy,
+  },
+  1226: {
+    code: EXIT.unreachable,
+    reason: "too-many-connections",
+    hint: connectionsHint,
+    remedy: connectionsRemedy,
+  },
+  1227: { code: EXIT.denied, reason: "privilege-missing", hint: grantHint, remedy: grantRemedy },
+  // No remedy here and for an expired password: a new password is a person's to choose.
   1524: {
     code: EXIT.denied,
     reason: "auth-plugin",
@@ -85,8 +118,8 @@ const BY_ERRNO: Readonly<Record<number, Meaning>> = {
   },
   1820: { code: EXIT.denied, reason: "password-expired", hint: passwordHint },
   1862: { code: EXIT.denied, reason: "password-expired", hint: passwordHint },
-  3118: { code: EXIT.denied, reason: "account-locked", hint: unlockHint },
-  4151: { code: EXIT.denied, reason: "account-locked", hint: unlockHint },
+  3118: { code: EXIT.denied, reason: "account-locked", hint: unlockHint, remedy: unlockRemedy },
+  4151: { code: EXIT.denied, reason: "account-locked", hint: unlockHint, remedy: unlockRemedy },
 };
 
 /** Errors of the socket and of the driver by code. */
@@ -96,13 +129,16 @@ const BY_CODE: Readonly<Record<string, Meaning>> = {
     reason: "no-socket",
     text: "there is no such socket",
     hint: startHint,
+    remedy: startRemedy,
   },
   ECONNREFUSED: {
     code: EXIT.unreachable,
     reason: "server-down",
     text: "nobody listens on the socket",
     hint: startHint,
+    remedy: startRemedy,
   },
+  // No remedy: for root only SELinux or AppArmor says so, and what they want differs.
   EACCES: {
     code: EXIT.unreachable,
     reason: "socket-denied",
@@ -115,11 +151,13 @@ const BY_CODE: Readonly<Record<string, Meaning>> = {
     reason: "socket-elsewhere",
     text: "locktables may not use sockets there",
     hint: linkHint,
+    remedy: linkRemedy,
   },
   UNKNOWN_LOGIN: { code: EXIT.denied, reason: "auth-plugin", hint: otherLoginHint },
   AUTH_SWITCH_PLUGIN_ERROR: { code: EXIT.denied, reason: "auth-plugin", hint: otherLoginHint },
 };
 
+/** No remedy: what keeps a server from answering is in its own log. */
 const LOST: Meaning = {
   code: EXIT.unreachable,
   reason: "session-failed",
@@ -139,6 +177,7 @@ export function refusalFor(thrown: unknown, doing: string, subject: ErrorSubject
     meaning.reason,
     `${doing} at ${subject.socket}: ${textOf(error, meaning, subject.socket)}`,
     meaning.hint(subject, error),
+    meaning.remedy?.(subject, error),
   );
 }
 
@@ -159,6 +198,10 @@ function asAdministrator(statement: string): string {
   return `As an administrator of the server run: ${statement}`;
 }
 
+function adminRemedy(subject: ErrorSubject, error: DriverError, statement: string): string {
+  return adminCommand({ server: serverOf(subject, error), socket: subject.socket }, statement);
+}
+
 function credentialsHint(): string {
   return "Check user and password in [client] or [locktables] of /root/.my.cnf; an account that must use TLS (REQUIRE SSL) cannot log in over the socket";
 }
@@ -167,6 +210,12 @@ function grantHint(subject: ErrorSubject): string {
   return subject.server === null
     ? "Give the account the privileges that README names"
     : asAdministrator(grantStatement(account(subject), subject.server));
+}
+
+function grantRemedy(subject: ErrorSubject, error: DriverError): string | null {
+  return subject.server === null
+    ? null
+    : adminRemedy(subject, error, grantStatement(account(subject), subject.server));
 }
 
 /**
@@ -193,6 +242,13 @@ function initConnectHint(subject: ErrorSubject, error: DriverError): string {
   return server === null ? cure : `${cure}: ${grantStatement(account(subject), server, ["kill"])}`;
 }
 
+function initConnectRemedy(subject: ErrorSubject, error: DriverError): string | null {
+  const server = serverOf(subject, error);
+  return server === null
+    ? null
+    : adminRemedy(subject, error, grantStatement(account(subject), server, ["kill"]));
+}
+
 function otherLoginHint(subject: ErrorSubject, error: DriverError): string {
   const server = serverOf(subject, error);
   if (server === null) {
@@ -207,14 +263,20 @@ function otherLoginHint(subject: ErrorSubject, error: DriverError): string {
 /** A window has two sessions; a third cleans up after a locker that does not answer. */
 const SESSIONS_OF_A_WINDOW = 3;
 
-function connectionsHint(subject: ErrorSubject, { message }: DriverError): string {
+function connectionsHint(subject: ErrorSubject, error: DriverError): string {
+  return asAdministrator(connectionsStatement(subject, error));
+}
+
+function connectionsRemedy(subject: ErrorSubject, error: DriverError): string {
+  return adminRemedy(subject, error, connectionsStatement(subject, error));
+}
+
+function connectionsStatement(subject: ErrorSubject, { message }: DriverError): string {
   // Both families name the limit in every language: '(max_\w+)' is an identifier.
   const limit = /'(max_\w+)'/.exec(message)?.[1]?.toUpperCase() ?? "MAX_USER_CONNECTIONS";
   return limit === "MAX_USER_CONNECTIONS"
-    ? asAdministrator(
-      `ALTER USER ${account(subject)} WITH MAX_USER_CONNECTIONS ${SESSIONS_OF_A_WINDOW}`,
-    )
-    : asAdministrator(`ALTER USER ${account(subject)} WITH ${limit} 0`);
+    ? `ALTER USER ${account(subject)} WITH MAX_USER_CONNECTIONS ${SESSIONS_OF_A_WINDOW}`
+    : `ALTER USER ${account(subject)} WITH ${limit} 0`;
 }
 
 function passwordHint(subject: ErrorSubject): string {
@@ -224,13 +286,38 @@ function passwordHint(subject: ErrorSubject): string {
 }
 
 function unlockHint(subject: ErrorSubject): string {
-  return asAdministrator(`ALTER USER ${account(subject)} ACCOUNT UNLOCK`);
+  return asAdministrator(unlockStatement(subject));
+}
+
+function unlockRemedy(subject: ErrorSubject, error: DriverError): string {
+  return adminRemedy(subject, error, unlockStatement(subject));
+}
+
+function unlockStatement(subject: ErrorSubject): string {
+  return `ALTER USER ${account(subject)} ACCOUNT UNLOCK`;
 }
 
 /** The state directory may be used, belongs to root alone, and is still there after a boot. */
+function linkTo(socket: string): string {
+  return `${STATE_DIR}/${socket.slice(socket.lastIndexOf("/") + 1)}`;
+}
+
 function linkHint({ socket }: ErrorSubject): string {
-  const link = `/var/lib/locktables/${socket.slice(socket.lastIndexOf("/") + 1)}`;
-  return `Link to it: ln -s ${socket} ${link}, and set socket=${link} in /root/.my.cnf`;
+  const link = linkTo(socket);
+  return `Link to it: ln -s ${socket} ${link}, and set socket=${link} in ${OPTION_FILE}`;
+}
+
+/** The path was set, so the option file has it; its other readers can go by the link as well. */
+function linkRemedy({ socket }: ErrorSubject): string {
+  const link = linkTo(socket);
+  return `mkdir -p -m 0700 ${STATE_DIR} && ln -sf ${shellWord(socket)} ${shellWord(link)} && ${
+    editCommand(OPTION_FILE, [substitution(socket, link)])
+  }`;
+}
+
+/** The unit's name is the distribution's choice: one of these three (Debian, RHEL, SUSE). */
+function startRemedy(): string {
+  return "systemctl start mysql || systemctl start mysqld || systemctl start mariadb";
 }
 
 function startHint(): string {

@@ -93,6 +93,11 @@ const GROUP_MEMBER = `SELECT /* locktables */ m.*, s.VIEW_ID
  LEFT JOIN performance_schema.replication_group_member_stats AS s USING (MEMBER_ID)
  WHERE m.MEMBER_ID IN ('', @@server_uuid)`;
 
+/** The command line client that belongs to a server; MariaDB has the other name as well. */
+export function clientProgram(server: ServerVersion | null): "mariadb" | "mysql" {
+  return server?.flavor === "mariadb" ? "mariadb" : "mysql";
+}
+
 /** What this server can do. */
 export function capabilitiesOf(server: ServerVersion): Capabilities {
   const isMariadb = server.flavor === "mariadb";
@@ -114,4 +119,90 @@ export function capabilitiesOf(server: ServerVersion): Capabilities {
       ? ["gtid_binlog_pos", "gtid_slave_pos", "gtid_current_pos", "gtid_binlog_state"]
       : ["gtid_mode", "gtid_executed", "gtid_purged"],
   };
+}
+
+/** What differs between servers and matters to `check` alone. */
+export interface CheckCapabilities {
+  /**
+   * Session settings under which a question about many tables ends by itself and leaves nothing
+   * behind, for questions of at most so many milliseconds.
+   */
+  readonly questionSettings: (limitMs: number) => string;
+  /** The statement that shows InnoDB's files outside the data directory, as `path` (PROCESS). */
+  readonly outsideFilesStatement: string;
+  /** The statement that shows who holds the server's global read lock, null where none does. */
+  readonly globalLockStatement: string | null;
+  /** The variable that counts a replica's workers, whose number makes its position inexact. */
+  readonly inexactWorkersVariable: string | null;
+  /** The statement that starts a channel's threads again. */
+  readonly startReplica: (channel: string) => string;
+  /** The statements that put a replica's workers in one thread, which knows its position. */
+  readonly applyInOneThread: string;
+}
+
+/**
+ * A held FLUSH TABLES WITH READ LOCK shows as two locks, of which this is the one (`locking.md` 1.3).
+ * MariaDB's metadata locks are off by default, and so not asked for.
+ */
+const GLOBAL_LOCK = `SELECT /* locktables */ t.processlist_id AS id, t.processlist_user AS user,
+ t.processlist_time AS age_s FROM performance_schema.metadata_locks AS m
+ JOIN performance_schema.threads AS t ON t.thread_id = m.owner_thread_id
+ WHERE m.object_type = 'GLOBAL' AND m.lock_type = 'SHARED' AND m.lock_duration = 'EXPLICIT'
+ AND m.lock_status = 'GRANTED'`;
+
+/** InnoDB writes the path of a file in the data directory relative to it. */
+function outsideFiles(view: string, column: string): string {
+  return `SELECT /* locktables */ ${column} AS path FROM information_schema.${view}
+ WHERE ${column} LIKE '/%'`;
+}
+
+function outsideFilesOf(server: ServerVersion): string {
+  const isMariadb = server.flavor === "mariadb";
+  // MDEV-22343 moved the path.
+  if (isMariadb && isAtLeast(server, 10, 6)) {
+    return outsideFiles("INNODB_SYS_TABLESPACES", "FILENAME");
+  }
+  return !isMariadb && isAtLeast(server, 8, 0)
+    ? outsideFiles("INNODB_DATAFILES", "PATH")
+    : outsideFiles("INNODB_SYS_DATAFILES", "PATH");
+}
+
+/**
+ * MySQL from 8.0 on would write the statistics it is asked for into its dictionary. A table that
+ * somebody has locked is left out by MariaDB when it is not waited for; MySQL waits for none.
+ */
+function questionSettingsOf(server: ServerVersion): (limitMs: number) => string {
+  if (server.flavor === "mariadb") {
+    return (limitMs) => `max_statement_time=${limitMs / 1000}, lock_wait_timeout=0`;
+  }
+  return (limitMs) =>
+    `max_execution_time=${limitMs}, lock_wait_timeout=1` +
+    (isAtLeast(server, 8, 0) ? ", information_schema_stats_expiry=0" : "");
+}
+
+/** What this server can be asked by `check`, and what cures it. */
+export function checkCapabilitiesOf(server: ServerVersion): CheckCapabilities {
+  const isMariadb = server.flavor === "mariadb";
+  const saysReplica = !isMariadb && isAtLeast(server, 8, 0, 22);
+  const workers = !isMariadb && isAtLeast(server, 8, 0, 26)
+    ? "replica_parallel_workers"
+    : "slave_parallel_workers";
+  return {
+    questionSettings: questionSettingsOf(server),
+    outsideFilesStatement: outsideFilesOf(server),
+    globalLockStatement: isMariadb ? null : GLOBAL_LOCK,
+    // MariaDB's position is exact with workers, too.
+    inexactWorkersVariable: isMariadb ? null : workers,
+    startReplica: (channel) =>
+      isMariadb
+        ? `START SLAVE ${quoted(channel)}`
+        : `START ${saysReplica ? "REPLICA" : "SLAVE"} FOR CHANNEL ${quoted(channel)}`,
+    applyInOneThread: saysReplica
+      ? `STOP REPLICA SQL_THREAD; SET GLOBAL ${workers}=0; START REPLICA SQL_THREAD`
+      : `STOP SLAVE SQL_THREAD; SET GLOBAL ${workers}=0; START SLAVE SQL_THREAD`,
+  };
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll(/['\\]/g, "$&$&")}'`;
 }

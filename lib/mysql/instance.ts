@@ -33,7 +33,7 @@ import {
   METHODS,
 } from "./methods.ts";
 import { galeraRefusal, groupMember, replicaPositions, wsrepPosition } from "./topology.ts";
-import { accountOf, checkPrivileges } from "./privileges.ts";
+import { accountOf, checkPrivileges, type PrivilegeLoss, type Purpose } from "./privileges.ts";
 import { openSession, type Row, type Session } from "./session.ts";
 
 /**
@@ -136,11 +136,26 @@ export interface InstanceFacts {
   readonly dataDirectories: readonly string[];
 }
 
+/** Something about a server or an account that a window has to live with. */
+export interface InstanceWarning {
+  readonly reason: "guard-blind" | "kill-denied" | "replicas-unseen" | "thread-pool";
+  /** A line, the instance's name first. */
+  readonly text: string;
+  /** What an administrator of the server runs against it; null where no statement does. */
+  readonly statement: string | null;
+}
+
 /** A server with both its sessions open. */
 export interface Instance {
   readonly facts: InstanceFacts;
   /** What was found on the way and is worth a line. */
-  readonly warnings: readonly string[];
+  readonly warnings: readonly InstanceWarning[];
+  /** Where it stands among others. */
+  readonly topology: Topology;
+  /** Whether it writes a binlog. */
+  readonly hasBinlog: boolean;
+  /** Who we are there, as SQL writes it, and the rows of our SHOW GRANTS. */
+  readonly rights: { readonly account: string; readonly grants: readonly string[] };
   /** How it is locked, or will be. */
   choice(): MethodChoice;
   /**
@@ -149,10 +164,10 @@ export interface Instance {
    */
   claim(): Promise<Refusal | string | null>;
   /**
-   * Looks for sessions that would make the lock wait now, and ends those that may be ended.
-   * Without the PROCESS privilege only those of the own account are seen.
+   * Looks for sessions that would make the lock wait now, and with `mayKill` ends those that may
+   * be ended. Without the PROCESS privilege only those of the own account are seen.
    */
-  look(): Promise<Look>;
+  look(mayKill: boolean): Promise<Look>;
   /** Takes the lock. On a refusal something may still be held: call {@linkcode release}. */
   lock(): Promise<Refusal | null>;
   /**
@@ -276,22 +291,26 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
     ]);
     // First of a node's answers: one that is out of its cluster gives no other.
     const { wsrep } = await readTopology(control, can, { ...has, replicas: false, group: false });
-    const refused = galeraRefusal(wsrep, options.socket);
+    const refused = galeraRefusal(wsrep, facts.server, options.socket);
     if (refused !== null) return refuse(refused);
     // Asked once while it costs nobody anything: what the grants do not tell must not be found
     // out under the lock either.
-    const [{ gtid }, topology] = await Promise.all([
+    const [{ gtid, log_bin }, topology] = await Promise.all([
       readCoordinates(lockSession, can, control),
       readTopology(control, can, has),
     ]);
-    const warnings = [
-      ...threadPoolWarning(variables.get("thread_handling")),
-      ...privileges.warnings,
+    const losses = [
+      ...privileges.losses,
       // It has replicated something; MariaDB shows the channels only to SLAVE MONITOR.
       ...(topology.replicas.length === 0 && (gtid["gtid_slave_pos"] ?? "") !== ""
-        ? checkPrivileges({ ...question, also: ["replicas"] }).warnings
+        ? checkPrivileges({ ...question, also: ["replicas"] }).losses
+          .filter(({ purpose }) => purpose === "replicas")
         : []),
-    ].map((warning) => `${options.name}: ${warning}`);
+    ];
+    const warnings = [
+      ...threadPoolWarning(options.name, variables.get("thread_handling")),
+      ...losses.map((loss) => lossWarning(options.name, loss)),
+    ];
     return instanceOf({
       life,
       options,
@@ -303,6 +322,8 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
       control,
       warnings,
       topology,
+      hasBinlog: log_bin,
+      rights: { account: subject.account ?? "", grants: rights.grants },
     });
   } catch (error) {
     return fail(error, "Cannot prepare a session");
@@ -373,12 +394,30 @@ async function takeName(
 }
 
 /** `locking.md` 2.3: writers that fill the pool keep the release from being run. */
-function threadPoolWarning(threadHandling: string | undefined): string[] {
-  return threadHandling === "pool-of-threads"
-    ? [
-      `thread_handling=pool-of-threads; writers that fill the pool delay the release, so hold short and leave thread_pool_max_threads high`,
-    ]
-    : [];
+function threadPoolWarning(name: string, threadHandling: string | undefined): InstanceWarning[] {
+  if (threadHandling !== "pool-of-threads") return [];
+  return [{
+    reason: "thread-pool",
+    text:
+      `${name}: thread_handling=pool-of-threads; writers that fill the pool delay the release, so hold short and leave thread_pool_max_threads high`,
+    // How the server runs its threads is decided when it starts.
+    statement: null,
+  }];
+}
+
+/** Which warning the lack of a privilege is. What nobody can do without is a refusal. */
+const LOSS_REASONS: Readonly<Partial<Record<Purpose, InstanceWarning["reason"]>>> = {
+  guard: "guard-blind",
+  kill: "kill-denied",
+  replicas: "replicas-unseen",
+};
+
+function lossWarning(name: string, { purpose, text, statement }: PrivilegeLoss): InstanceWarning {
+  return {
+    reason: LOSS_REASONS[purpose] ?? "guard-blind",
+    text: `${name}: ${text}: ${statement}`,
+    statement,
+  };
 }
 
 /** Whether the end of a session is our own doing. */
@@ -395,12 +434,14 @@ interface OpenedInstance {
   readonly subject: ErrorSubject;
   readonly lockSession: Session;
   readonly control: Session;
-  readonly warnings: readonly string[];
+  readonly warnings: readonly InstanceWarning[];
   readonly topology: Topology;
+  readonly hasBinlog: boolean;
+  readonly rights: Instance["rights"];
 }
 
 function instanceOf(opened: OpenedInstance): Instance {
-  const { life, options, facts, can, subject, lockSession, control, warnings, topology } = opened;
+  const { life, options, facts, can, subject, lockSession, control, topology } = opened;
   let { choice } = opened;
   const policy = {
     can,
@@ -488,15 +529,18 @@ function instanceOf(opened: OpenedInstance): Instance {
 
   return {
     facts,
-    warnings,
+    warnings: opened.warnings,
+    topology,
+    hasBinlog: opened.hasBinlog,
+    rights: opened.rights,
     choice: () => choice,
     claim: () => takeName(lockSession, options),
 
-    async look() {
+    async look(mayKill) {
       const [rows, why] = await Promise.all([processList(), crowded(lockSession)]);
       const blockers = await findAll(choice.method, rows);
       const newborn = findNewborn(rows, { ...policy, method: choice.method });
-      const victims = findVictims(seen, blockers, options.killLongQueries);
+      const victims = mayKill ? findVictims(seen, blockers, options.killLongQueries) : [];
       seen = blockers;
       for (const { id } of victims) {
         await control.query(`KILL /* locktables */ QUERY ${id}`, QUERY_LIMIT_MS).catch((error) => {

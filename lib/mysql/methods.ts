@@ -2,7 +2,9 @@
  * How an instance is locked. A method is a description: the statements that take
  * the lock and those that give it back. A new method is one more entry here.
  */
+import { append } from "../options/edit_command.ts";
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+import { OPTION_FILE } from "../sys/paths.ts";
 import { type Capabilities, capabilitiesOf, type ServerVersion } from "./flavor.ts";
 
 /** A way to write-lock a server on one session. */
@@ -91,6 +93,7 @@ export function chooseMethod(
       "method-unavailable",
       `method=backup-stage needs MariaDB 10.5 or later, and this server is ${server.label}`,
       "Set method=auto in [locktables]",
+      append(OPTION_FILE, ["[locktables]", "method=auto"]),
     );
   }
   if (setting !== "auto") {

@@ -3,6 +3,7 @@
  * gives them. The one place that knows privileges by server (`locking.md` 6).
  */
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+import { adminCommand } from "./admin_command.ts";
 import { type Flavor, isAtLeast, type ServerVersion } from "./flavor.ts";
 
 /** What a window wants a privilege for. */
@@ -212,8 +213,17 @@ export interface PrivilegeQuestion {
 export interface PrivilegeAnswer {
   /** Set where no window is possible. */
   readonly refusal: Refusal | null;
-  /** What will be missing from the window, a half sentence each, with the GRANT. */
-  readonly warnings: readonly string[];
+  /** What will be missing from the window. */
+  readonly losses: readonly PrivilegeLoss[];
+}
+
+/** What a window has to do without, because the account may not. */
+export interface PrivilegeLoss {
+  readonly purpose: Purpose;
+  /** A half sentence. */
+  readonly text: string;
+  /** The GRANT that makes it good. */
+  readonly statement: string;
 }
 
 /** Says what is surely missing. What is not known is left to the statements themselves. */
@@ -234,15 +244,18 @@ export function checkPrivileges(question: PrivilegeQuestion): PrivilegeAnswer {
         `As an administrator of the server run: ${grantStatement(account, server, missing)}${
           hasRole(grants) ? " (a role counts only while it is active: see SET DEFAULT ROLE)" : ""
         }`,
+        adminCommand({ server, socket }, grantStatement(account, server, missing)),
       ),
-      warnings: [],
+      losses: [],
     };
   }
   return {
     refusal: null,
-    warnings: missing.map((purpose) =>
-      `${LOSSES[purpose]}: ${grantStatement(account, server, [purpose])}`
-    ),
+    losses: missing.map((purpose) => ({
+      purpose,
+      text: LOSSES[purpose] ?? "",
+      statement: grantStatement(account, server, [purpose]),
+    })),
   };
 }
 

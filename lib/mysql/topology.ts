@@ -3,6 +3,8 @@
  * when a cluster node is in no state to be locked.
  */
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+import { adminCommand } from "./admin_command.ts";
+import type { ServerVersion } from "./flavor.ts";
 import type { Row } from "./session.ts";
 
 /** One channel (MySQL) or connection (MariaDB) of a replica. */
@@ -105,7 +107,11 @@ export function wsrepPosition(rows: readonly Row[]): WsrepPosition | null {
  * desyncs the node. A node that is desynced already may be paused by another backup, and then
  * its lock statement waits without any limit that the server keeps (`locking.md` 8).
  */
-export function galeraRefusal(node: WsrepPosition | null, socket: string): Refusal | null {
+export function galeraRefusal(
+  node: WsrepPosition | null,
+  server: ServerVersion,
+  socket: string,
+): Refusal | null {
   if (node === null) return null;
   const { ready, cluster_status, local_state_comment } = node;
   if (ready && cluster_status === "Primary" && local_state_comment === "Synced") return null;
@@ -119,6 +125,9 @@ export function galeraRefusal(node: WsrepPosition | null, socket: string): Refus
     isDesynced
       ? "Let its state transfer or the other backup end, or take it back into the group: SET GLOBAL wsrep_desync=OFF"
       : "Bring the node back into its cluster, or take the snapshot on a node that is Synced",
+    // Without one where it is out of its cluster: whether it or the cluster is to be brought back is
+    // not for a command to decide, and a state transfer ends by itself.
+    isDesynced ? adminCommand({ server, socket }, "SET GLOBAL wsrep_desync=OFF") : null,
   );
 }
 

@@ -17,6 +17,8 @@
  * @module
  */
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+import { shellWord } from "../report/shell.ts";
+import { commentOut, groupAbove } from "./edit_command.ts";
 
 /** What became of reading one file. `why` is text for people. */
 export type FileRead =
@@ -63,8 +65,26 @@ export interface OptionLine {
 /** The options of a file and of the files it includes, in the order they are read. */
 export interface OptionFile {
   readonly options: OptionLine[];
-  /** One line each, upper case start. */
-  readonly warnings: string[];
+  readonly warnings: OptionWarning[];
+}
+
+/** Something in an option file that hardly anybody means. */
+export interface OptionWarning {
+  readonly reason:
+    /** A file counts as empty. */
+    | "option-file-ignored"
+    /** An include has no effect. */
+    | "include-ignored"
+    /** A line has no effect. */
+    | "option-ignored"
+    /** A value counts as another one. */
+    | "setting-adjusted"
+    /** A line has no effect because of a later one. */
+    | "option-overridden";
+  /** One line, upper case start. */
+  readonly text: string;
+  /** A shell command that can be run as it stands and ends it; null where none can. */
+  readonly remedy: string | null;
 }
 
 /** Includes may be nested this deep, as in the clients (`max_recursion_level`). */
@@ -153,7 +173,7 @@ interface Reading {
   readonly top: string;
   filesRead: number;
   readonly options: OptionLine[];
-  readonly warnings: string[];
+  readonly warnings: OptionWarning[];
 }
 
 interface Place {
@@ -203,9 +223,11 @@ function readOne(
       }
       // A directory in an !includedir is nobody's mistake.
       if (!named) return null;
-      reading.warnings.push(
-        `Option file ${place(from)}: ${shown(path)} is ${shown(read.why)} and is ignored`,
-      );
+      reading.warnings.push({
+        reason: "include-ignored",
+        text: `Option file ${place(from)}: ${shown(path)} is ${shown(read.why)} and is ignored`,
+        remedy: commentOut(from),
+      });
       return null;
     case "text":
       break;
@@ -213,9 +235,11 @@ function readOne(
       read satisfies never;
   }
   if (read.worldWritable) {
-    reading.warnings.push(
-      `World-writable config file '${shown(path)}' is ignored; run: chmod o-w ${shown(path)}`,
-    );
+    reading.warnings.push({
+      reason: "option-file-ignored",
+      text: `World-writable config file '${shown(path)}' is ignored; run: chmod o-w ${shown(path)}`,
+      remedy: `chmod o-w ${shellWord(path)}`,
+    });
     return null;
   }
   return readLines(reading, path, read.text, depth);
@@ -244,6 +268,7 @@ function readLines(
         return badFile(
           `Wrong group definition in option file ${place(at)}: ${shown(line)}; want [name]`,
           `Close the bracket in line ${at.line} of ${shown(file)}`,
+          commentOut(at),
         );
       }
       group = trimEnd(line.slice(1, end));
@@ -333,13 +358,16 @@ function followDirective(
       `Wrong '!${keyword}' directive in option file ${place(at)}: it names no path; ` +
         `want !${keyword} PATH`,
       `Complete or remove line ${at.line} of ${shown(at.file)}`,
+      commentOut(at),
     );
   }
   if (depth >= MAX_INCLUDE_DEPTH) {
-    reading.warnings.push(
-      `Option file ${place(at)}: !${keyword} ${shown(target)} is skipped, ` +
+    reading.warnings.push({
+      reason: "include-ignored",
+      text: `Option file ${place(at)}: !${keyword} ${shown(target)} is skipped, ` +
         `includes are nested ${MAX_INCLUDE_DEPTH} deep already`,
-    );
+      remedy: commentOut(at),
+    });
     return null;
   }
   return keyword === "include"
@@ -361,6 +389,7 @@ function includeDirectory(
           shown(dir)
         } names no directory; want one that exists`,
         `Create it (mkdir ${shown(dir)}) or remove line ${at.line} of ${shown(at.file)}`,
+        commentOut(at),
       );
     case "denied":
       return unreadableInclude(reading, at, dir, listed.why);
@@ -382,6 +411,7 @@ function unreadableInclude(reading: Reading, at: Place, path: string, why: strin
     `Option file ${place(at)} includes ${shown(path)}, which cannot be read: ${shown(why)}`,
     `Put the options of ${shown(path)} into ${shown(reading.top)} itself ` +
       `and remove line ${at.line} of ${shown(at.file)}`,
+    commentOut(at),
   );
 }
 
@@ -391,15 +421,22 @@ function optionWithoutGroup(line: string, at: Place): Refusal {
     return badFile(
       `Option file ${place(at)} starts with a UTF-8 byte order mark; want none, ` +
         "the clients take it for an option without a group",
-      `Remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' ${shown(at.file)}`,
+      `Remove it: ${withoutByteOrderMark(at.file)}`,
+      withoutByteOrderMark(at.file),
     );
   }
   return badFile(
     `Found option without preceding group in option file ${place(at)}; want a [client] line before`,
     `Put a line with [client] above line ${at.line} of ${shown(at.file)}`,
+    groupAbove(at, "client"),
   );
 }
 
-function badFile(summary: string, hint: string): Refusal {
-  return refusal(EXIT.badSetup, "bad-option-file", summary, hint);
+function withoutByteOrderMark(file: string): string {
+  return `sed -i '1s/^\\xEF\\xBB\\xBF//' ${shellWord(file)}`;
+}
+
+/** Without a remedy: a file that is no text at all, or files that include each other in a tangle. */
+function badFile(summary: string, hint: string, remedy: string | null = null): Refusal {
+  return refusal(EXIT.badSetup, "bad-option-file", summary, hint, remedy);
 }

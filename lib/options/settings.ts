@@ -10,10 +10,20 @@ import { type Caller, CALLER_TABLE } from "../hooks/callers.ts";
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import {
+  append,
+  commentOut,
+  editCommand,
+  moveToEnd,
+  replaceInLine,
+  setValue,
+  substitution,
+} from "./edit_command.ts";
+import {
   lastOfEach,
   type OptionFile,
   type OptionLine,
   optionsOfGroups,
+  type OptionWarning,
   place,
   shown,
 } from "./option_file.ts";
@@ -238,7 +248,7 @@ function instanceNames() {
 export function settingsFrom(
   read: OptionFile,
   caller: Caller | null,
-): { settings: Settings; warnings: string[] } | Refusal {
+): { settings: Settings; warnings: OptionWarning[] } | Refusal {
   const options = read.options.map((option) => ({ ...option, key: option.key.toLowerCase() }));
   const warnings = [...read.warnings];
 
@@ -247,7 +257,11 @@ export function settingsFrom(
   const strict = unknown.find((option) => !option.loose);
   if (strict !== undefined) return unknownKey(strict);
   for (const option of unknown) {
-    warnings.push(`Unknown ${placed(option)} is ignored because of its prefix loose-`);
+    warnings.push({
+      reason: "option-ignored",
+      text: `Unknown ${placed(option)} is ignored because of its prefix loose-`,
+      remedy: commentOut(option),
+    });
   }
 
   const own = lastOfEach(ownOptions.filter((option) => isOwn(option.key)));
@@ -261,7 +275,7 @@ export function settingsFrom(
     );
     const first = options.find((option) => wanted.has(option));
     if (first === undefined) throw new Error("A setting was refused that no line sets");
-    return badValue(first, wanted.get(first)!, ownHint(first));
+    return badValue(first, wanted.get(first)!, ownHint(first), commentOut(first));
   }
   const values = parsed.data;
 
@@ -273,16 +287,24 @@ export function settingsFrom(
   const lockWaitTimeoutMs = SERVER_UNIT_MS *
     Math.ceil(values["lock-wait-timeout"] / SERVER_UNIT_MS);
   if (lockWait !== undefined && lockWaitTimeoutMs !== values["lock-wait-timeout"]) {
-    warnings.push(
-      `Setting ${placed(lockWait)} is ${formatDuration(values["lock-wait-timeout"])} and counts ` +
+    warnings.push({
+      reason: "setting-adjusted",
+      text:
+        `Setting ${placed(lockWait)} is ${
+          formatDuration(values["lock-wait-timeout"])
+        } and counts ` +
         `as ${formatDuration(lockWaitTimeoutMs)}, the server takes whole seconds`,
-    );
+      remedy: setValue(lockWait, formatDuration(lockWaitTimeoutMs)),
+    });
   }
   if (lockWait !== undefined && lockWaitTimeoutMs > values["freeze-timeout"]) {
-    warnings.push(
-      `Setting ${placed(lockWait)} is ${formatDuration(lockWaitTimeoutMs)}, but ` +
+    const wholeSecondsMs = values["freeze-timeout"] - values["freeze-timeout"] % SERVER_UNIT_MS;
+    warnings.push({
+      reason: "setting-adjusted",
+      text: `Setting ${placed(lockWait)} is ${formatDuration(lockWaitTimeoutMs)}, but ` +
         `freeze_timeout ends the attempt after ${formatDuration(values["freeze-timeout"])}`,
-    );
+      remedy: setValue(lockWait, formatDuration(wholeSecondsMs)),
+    });
   }
 
   const instances = instancesFrom(options, values.instances, own.get("instances"));
@@ -308,13 +330,15 @@ function instancesFrom(
   options: readonly OptionLine[],
   names: readonly string[],
   namedBy: OptionLine | undefined,
-): { found: InstanceSettings[]; warnings: string[] } | Refusal {
-  const warnings = new Set<string>();
+): { found: InstanceSettings[]; warnings: OptionWarning[] } | Refusal {
+  const warnings = new Map<string, OptionWarning>();
   if (namedBy === undefined) {
-    const connection = connectionFrom(optionsOfGroups(options, GROUPS), warnings);
+    const lines = optionsOfGroups(options, GROUPS);
+    const connection = connectionFrom(lines, warnings);
+    for (const warning of overridden(lines, [OWN_GROUP])) warnings.set(warning.text, warning);
     return "kind" in connection
       ? connection
-      : { found: [{ name: DEFAULT_INSTANCE, connection }], warnings: [...warnings] };
+      : { found: [{ name: DEFAULT_INSTANCE, connection }], warnings: [...warnings.values()] };
   }
   const found: InstanceSettings[] = [];
   for (const name of names) {
@@ -322,7 +346,7 @@ function instancesFrom(
     const lines = optionsOfGroups(options, [...GROUPS, ...suffixed]);
     const connection = connectionFrom(lines, warnings);
     if ("kind" in connection) return connection;
-    for (const warning of overridden(lines, suffixed)) warnings.add(warning);
+    for (const warning of overridden(lines, suffixed)) warnings.set(warning.text, warning);
     const twin = found.find((other) => other.connection.socket === connection.socket);
     if (twin !== undefined) {
       return badValue(
@@ -335,13 +359,13 @@ function instancesFrom(
     }
     found.push({ name, connection });
   }
-  return { found, warnings: [...warnings] };
+  return { found, warnings: [...warnings.values()] };
 }
 
 /** The connection that some lines mean, the last of each key. Adds to `warnings`. */
 function connectionFrom(
   lines: readonly OptionLine[],
-  warnings: Set<string>,
+  warnings: Map<string, OptionWarning>,
 ): Connection | Refusal {
   for (const line of lines) {
     const whole = CONNECTION_KEYS.find((key) =>
@@ -349,7 +373,12 @@ function connectionFrom(
       key.startsWith(line.key)
     );
     if (whole !== undefined) {
-      warnings.add(`Option ${placed(line)} is ignored; write ${whole} in full`);
+      const text = `Option ${placed(line)} is ignored; write ${whole} in full`;
+      warnings.set(text, {
+        reason: "option-ignored",
+        text,
+        remedy: replaceInLine(line, line.rawKey, whole),
+      });
     }
   }
   const last = lastOfEach(lines);
@@ -362,6 +391,7 @@ function connectionFrom(
       "localhost, locktables reaches the servers of its own guest by their Unix sockets",
       `If the server runs in this guest: put host=localhost into [${OWN_GROUP}] at the end of ` +
         `${shown(host.file)}; other programs do not read that group`,
+      append(host.file, [`[${OWN_GROUP}]`, "host=localhost"]),
     );
   }
   const protocol = get("protocol");
@@ -374,6 +404,7 @@ function connectionFrom(
       "socket, locktables has no network permission",
       `Put protocol=socket into [${OWN_GROUP}] at the end of ${shown(protocol.file)}; ` +
         "other programs do not read that group",
+      append(protocol.file, [`[${OWN_GROUP}]`, "protocol=socket"]),
     );
   }
   const socket = get("socket");
@@ -383,6 +414,7 @@ function connectionFrom(
       socket,
       "an absolute path",
       "Ask the server for it: SELECT @@socket, @@datadir",
+      commentOut(socket),
     );
   }
   return {
@@ -393,17 +425,26 @@ function connectionFrom(
 }
 
 /**
- * Connection options of an instance's own group that a general group further down
+ * Connection options of our own or of an instance's group that a general group further down
  * overrides: right by the clients' rule, and hardly ever what was meant.
  */
-function* overridden(lines: readonly OptionLine[], suffixed: readonly string[]): Generator<string> {
+function* overridden(
+  lines: readonly OptionLine[],
+  suffixed: readonly string[],
+): Generator<OptionWarning> {
   const special = new Set(optionsOfGroups(lines, suffixed));
   for (const winner of lastOfEach(lines).values()) {
     if (!isConnection(winner.key) || special.has(winner)) continue;
     const loser = lines.findLast((line) => special.has(line) && line.key === winner.key);
     if (loser === undefined) continue;
-    yield `Option ${placed(winner)} in [${shown(winner.group)}] overrides line ${loser.line} in ` +
-      `[${shown(loser.group)}], the later line wins; move [${shown(loser.group)}] to the end`;
+    yield {
+      reason: "option-overridden",
+      text:
+        `Option ${placed(winner)} in [${shown(winner.group)}] overrides line ${loser.line} in ` +
+        `[${shown(loser.group)}], the later line wins; move [${shown(loser.group)}] to the end`,
+      // None where the later line is in another file, behind whatever is moved to the end of this.
+      remedy: winner.file === loser.file ? moveToEnd([loser], loser.group) : null,
+    };
   }
 }
 
@@ -418,6 +459,7 @@ function strayGroup(options: readonly OptionLine[], names: readonly string[]): R
         `Unknown group [${shown(option.group)}] at ${placed(option)}; ` +
           `want ${oneOf(known.map((name) => `[${name}]`))}`,
         `Rename the group, or name its instance: instances=main,reporting in [${OWN_GROUP}]`,
+        commentOut(option),
       );
     }
     if (!isConnection(option.key) && !option.loose) {
@@ -428,6 +470,7 @@ function strayGroup(options: readonly OptionLine[], names: readonly string[]): R
           ? `Move line ${option.line} of ${shown(option.file)} to [${OWN_GROUP}], ` +
             "it is for all instances"
           : `Correct or remove line ${option.line} of ${shown(option.file)}`,
+        commentOut(option),
       );
     }
   }
@@ -435,15 +478,18 @@ function strayGroup(options: readonly OptionLine[], names: readonly string[]): R
 }
 
 /** Groups that are almost `[locktables]`, one warning each. They may be another program's. */
-function misspelled(options: readonly OptionLine[]): Set<string> {
+function misspelled(options: readonly OptionLine[]): OptionWarning[] {
   const groups = new Map(options.map((option) => [option.group.toLowerCase(), option]));
-  const warnings = new Set<string>();
+  const warnings: OptionWarning[] = [];
   for (const [group, option] of groups) {
     if (group.startsWith(OWN_GROUP) || nearest(group, [OWN_GROUP]) === null) continue;
-    warnings.add(
-      `Group [${shown(option.group)}] near ${shown(option.file)}:${option.line} is ignored; ` +
+    warnings.push({
+      reason: "option-ignored",
+      text:
+        `Group [${shown(option.group)}] near ${shown(option.file)}:${option.line} is ignored; ` +
         `did you mean [${OWN_GROUP}]?`,
-    );
+      remedy: editCommand(option.file, [substitution(`[${option.group}`, `[${OWN_GROUP}`)]),
+    });
   }
   return warnings;
 }
@@ -476,16 +522,23 @@ function unknownKey(option: OptionLine): Refusal {
     near === null
       ? `Correct or remove line ${option.line} of ${shown(option.file)}`
       : `Write ${documented(near)} in line ${option.line} of ${shown(option.file)}`,
+    near === null ? commentOut(option) : replaceInLine(option, option.rawKey, documented(near)),
   );
 }
 
-function badValue(option: OptionLine, wanted: string, hint: string): Refusal {
+/** Without a remedy: a second server's socket, which nobody here knows. */
+function badValue(
+  option: OptionLine,
+  wanted: string,
+  hint: string,
+  remedy: string | null = null,
+): Refusal {
   const current = option.value === null
     ? "has no value"
     : option.value === ""
     ? "is empty"
     : `is ${shown(option.value)}`;
-  return refuse(`Bad setting ${placed(option)} ${current}; want ${wanted}`, hint);
+  return refuse(`Bad setting ${placed(option)} ${current}; want ${wanted}`, hint, remedy);
 }
 
 function ownHint(option: OptionLine): string {
@@ -494,8 +547,8 @@ function ownHint(option: OptionLine): string {
     `${shown(option.file)}, then run: locktables check`;
 }
 
-function refuse(summary: string, hint: string): Refusal {
-  return refusal(EXIT.badSetup, "bad-setting", summary, hint);
+function refuse(summary: string, hint: string, remedy: string | null): Refusal {
+  return refusal(EXIT.badSetup, "bad-setting", summary, hint, remedy);
 }
 
 /** The known name that a shortened or misspelled one most likely means; null if none is near. */

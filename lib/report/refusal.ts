@@ -40,6 +40,8 @@ export interface Refusal {
   readonly summary: string;
   /** One line: what to do, with a command where there is one. */
   readonly hint: string;
+  /** A shell command that can be run as it stands and cures it; absent where none can. */
+  readonly remedy?: string;
 }
 
 /** Makes a {@linkcode Refusal}. */
@@ -48,8 +50,16 @@ export function refusal(
   reason: string,
   summary: string,
   hint: string,
+  remedy: string | null = null,
 ): Refusal {
-  return { kind: "refusal", code, reason, summary, hint };
+  return {
+    kind: "refusal",
+    code,
+    reason,
+    summary,
+    hint,
+    ...(remedy === null ? {} : { remedy }),
+  };
 }
 
 /** Whether a value is a {@linkcode Refusal}. */

@@ -188,7 +188,7 @@ const QUESTION = {
 Deno.test("an account that may everything is neither refused nor warned", () => {
   assert.deepEqual(checkPrivileges({ ...QUESTION, grants: ROWS.mariadbRoot, also: ["kill"] }), {
     refusal: null,
-    warnings: [],
+    losses: [],
   });
 });
 
@@ -204,20 +204,22 @@ Deno.test("an account that may nothing is refused with all it lacks in one GRANT
           "Cannot freeze MariaDB 10.11.19 at /run/mysqld/mysqld.sock: 'quiesce'@'10.%' lacks RELOAD (to lock) and BINLOG MONITOR (to read the binlog position)",
         hint:
           "As an administrator of the server run: GRANT RELOAD, BINLOG MONITOR, PROCESS ON *.* TO 'quiesce'@'10.%'",
+        remedy:
+          `mariadb --user=root --socket=/run/mysqld/mysqld.sock -e "GRANT RELOAD, BINLOG MONITOR, PROCESS ON *.* TO 'quiesce'@'10.%'"`,
       },
-      warnings: [],
+      losses: [],
     },
   );
 });
 
 Deno.test("what a window can do without is a warning with its own GRANT", () => {
-  const { refusal, warnings } = checkPrivileges({
+  const { refusal, losses } = checkPrivileges({
     ...QUESTION,
     grants: ["GRANT RELOAD, BINLOG MONITOR ON *.* TO `quiesce`@`10.%`"],
     also: ["replicas", "kill"],
   });
   assert.equal(refusal, null);
-  assert.deepEqual(warnings, [
+  assert.deepEqual(losses.map(({ text, statement }) => `${text}: ${statement}`), [
     "the guard is blind to other accounts' statements: GRANT PROCESS ON *.* TO 'quiesce'@'10.%'",
     "the positions of replica channels cannot be recorded: GRANT SLAVE MONITOR ON *.* TO 'quiesce'@'10.%'",
     "kill_long_queries cannot end other accounts' statements: GRANT CONNECTION ADMIN ON *.* TO 'quiesce'@'10.%'",

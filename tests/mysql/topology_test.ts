@@ -7,6 +7,7 @@ import {
   wsrepPosition,
 } from "../../lib/mysql/topology.ts";
 import type { Row } from "../../lib/mysql/session.ts";
+import { server } from "./servers.ts";
 
 Deno.test("replicas: MySQL's rows, with their long GTID sets in one line", () => {
   const row = {
@@ -122,7 +123,7 @@ Deno.test("wsrep: a server that is no node has none", () => {
     wsrep_ready: "OFF",
   };
   assert.equal(wsrepPosition(statusRows(idle)), null);
-  assert.equal(galeraRefusal(null, "/run/mysqld/mysqld.sock"), null);
+  assert.equal(galeraRefusal(null, server("10.11.19-MariaDB"), "/run/mysqld/mysqld.sock"), null);
 });
 
 const STATES: readonly (readonly [
@@ -153,6 +154,7 @@ for (const [sentence, status, expected] of STATES) {
   Deno.test(`wsrep: a node that is ${sentence}`, () => {
     const refused = galeraRefusal(
       wsrepPosition(statusRows({ ...NODE, ...status })),
+      server("10.11.19-MariaDB"),
       "/run/mysqld/mysqld.sock",
     );
     if (expected === null) return assert.equal(refused, null);

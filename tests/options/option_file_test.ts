@@ -91,7 +91,7 @@ for (const vector of VECTORS) {
     );
     const warning = vector.warning?.replace(/^Warning: /, "");
     assert.equal(warnings.length, warning === undefined ? 0 : 1);
-    if (warning !== undefined) assert.ok(warnings[0]!.startsWith(warning), warnings[0]);
+    if (warning !== undefined) assert.ok(warnings[0]!.text.startsWith(warning), warnings[0]!.text);
   });
 }
 
@@ -123,7 +123,7 @@ Deno.test("every vector reads from a real disk as my_print_defaults reads it", a
         assert.equal(ours.map((option) => `${printed(option)}\n`).join(""), client);
         assert.equal(
           complaint.trim().replace(/^Warning: /, ""),
-          read.warnings.map((warning) => warning.split(";")[0]).join("\n"),
+          read.warnings.map(({ text }) => text.split(";")[0]).join("\n"),
         );
       } finally {
         Deno.removeSync(dir, { recursive: true });
@@ -269,7 +269,7 @@ Deno.test("NUL ends a line", () => {
 Deno.test("includes are followed ten deep and then skipped with a warning", () => {
   const { options, warnings } = good(readText(`[client]\nuser=a\n!include ${TOP}\n`));
   assert.equal(options.length, 11);
-  assert.deepEqual(warnings, [
+  assert.deepEqual(warnings.map(({ text }) => text), [
     `Option file ${TOP}:3: !include ${TOP} is skipped, includes are nested 10 deep already`,
   ]);
 });
@@ -297,7 +297,9 @@ Deno.test("an include of a directory is ignored with a warning", () => {
     readText("[client]\n!include /x/d\nuser=a\n", { files: { "/x/d/a.cnf": "" } }),
   );
   assert.deepEqual(options.map(printed), ["--user=a"]);
-  assert.deepEqual(warnings, [`Option file ${TOP}:2: /x/d is a directory and is ignored`]);
+  assert.deepEqual(warnings.map(({ text }) => text), [
+    `Option file ${TOP}:2: /x/d is a directory and is ignored`,
+  ]);
 });
 
 const REFUSED: readonly { name: string; text: string; more?: Partial<MemoryDisk>; says: RegExp }[] =

@@ -2,8 +2,17 @@ import assert from "node:assert/strict";
 
 import fc from "fast-check";
 
+<<<<<<< HEAD
 import { type OptionFile, readOptionFile } from "../../lib/options/option_file.ts";
 import type { Caller } from "../../lib/hooks/callers.ts";
+=======
+import {
+  type OptionFile,
+  type OptionWarning,
+  readOptionFile,
+} from "../../lib/options/option_file.ts";
+import type { Caller } from "../../lib/commands/hook_call.ts";
+>>>>>>> 0dcd973 (Give refusals and warnings the command that cures them)
 import { type Settings, settingsFrom } from "../../lib/options/settings.ts";
 import { EXIT, isRefusal, type Refusal } from "../../lib/report/refusal.ts";
 import { memoryReader } from "./memory_reader.ts";
@@ -30,6 +39,10 @@ function refused(text: string): Refusal {
   assert.match(result.summary, /^[A-Z]/);
   assert.ok(!/[\r\n]/.test(result.summary + result.hint));
   return result;
+}
+
+function textsOf(warnings: readonly OptionWarning[]): string[] {
+  return warnings.map(({ text }) => text);
 }
 
 const DEFAULTS: Settings = {
@@ -325,23 +338,24 @@ Deno.test("the first bad setting of the file is the one refused", () => {
 });
 
 Deno.test("an unknown key with loose- is a warning", () => {
-  assert.deepEqual(fromText("[locktables]\nloose_colour=blue\n").warnings, [
+  assert.deepEqual(textsOf(fromText("[locktables]\nloose_colour=blue\n").warnings), [
     "Unknown /root/.my.cnf:2: loose_colour is ignored because of its prefix loose-",
   ]);
 });
 
 Deno.test("warnings of reading come first", () => {
-  const read = { ...options("[locktables]\nloose-x=1\n"), warnings: ["First"] };
+  const FIRST: OptionWarning = { reason: "include-ignored", text: "First", remedy: null };
+  const read = { ...options("[locktables]\nloose-x=1\n"), warnings: [FIRST] };
   const result = settingsFrom(read, null);
   assert.ok(!isRefusal(result));
   assert.equal(result.warnings.length, 2);
-  assert.equal(result.warnings[0], "First");
+  assert.equal(result.warnings[0], FIRST);
 });
 
 Deno.test("lock_wait_timeout counts in whole seconds and says so", () => {
   const { settings, warnings } = fromText("[locktables]\nlock_wait_timeout=1500ms\n");
   assert.equal(settings.lockWaitTimeoutMs, 2_000);
-  assert.deepEqual(warnings, [
+  assert.deepEqual(textsOf(warnings), [
     "Setting /root/.my.cnf:2: lock_wait_timeout is 1500ms and counts as 2s, " +
     "the server takes whole seconds",
   ]);
@@ -350,7 +364,7 @@ Deno.test("lock_wait_timeout counts in whole seconds and says so", () => {
 Deno.test("lock_wait_timeout may exceed freeze_timeout, with a warning", () => {
   const { settings, warnings } = fromText("[locktables]\nlock_wait_timeout=10s\n", "aws");
   assert.equal(settings.lockWaitTimeoutMs, 10_000);
-  assert.deepEqual(warnings, [
+  assert.deepEqual(textsOf(warnings), [
     "Setting /root/.my.cnf:2: lock_wait_timeout is 10s, " +
     "but freeze_timeout ends the attempt after 8s",
   ]);
@@ -358,7 +372,7 @@ Deno.test("lock_wait_timeout may exceed freeze_timeout, with a warning", () => {
 
 Deno.test("a group that is almost [locktables] is a warning", () => {
   const { warnings } = fromText("[locktable]\nmethod=ftwrl\n[ locktables]\nmethod=ftwrl\n");
-  assert.deepEqual(warnings, [
+  assert.deepEqual(textsOf(warnings), [
     "Group [locktable] near /root/.my.cnf:2 is ignored; did you mean [locktables]?",
     "Group [ locktables] near /root/.my.cnf:4 is ignored; did you mean [locktables]?",
   ]);
@@ -383,9 +397,6 @@ const CONNECTIONS: readonly (readonly [
       socket: "/s",
     },
   ],
-  ["the last line wins, not the last group", "[locktables]\nuser=a\n[client]\nuser=b\n", {
-    user: "b",
-  }],
   ["[locktables] further down wins", "[client]\nuser=a\n[locktables]\nuser=b\n", { user: "b" }],
   ["other programs' groups do not count", "[mysqld]\nuser=mysql\n[mysql]\nuser=m\n", {}],
   ["the name of a group in another case counts", "[Client]\nuser=u\n", { user: "u" }],
@@ -419,8 +430,17 @@ for (const [sentence, text, connection] of CONNECTIONS) {
   });
 }
 
+Deno.test("a general group below [locktables] wins, with a warning", () => {
+  const { settings, warnings } = fromText("[locktables]\nuser=a\n[client]\nuser=b\n");
+  assert.equal(settings.instances[0]?.connection.user, "b");
+  assert.deepEqual(textsOf(warnings), [
+    "Option /root/.my.cnf:4: user in [client] overrides line 2 in [locktables], " +
+    "the later line wins; move [locktables] to the end",
+  ]);
+});
+
 Deno.test("an abbreviated key is a warning, because only some clients take it", () => {
-  assert.deepEqual(fromText("[client]\npass=s3cret\n").warnings, [
+  assert.deepEqual(textsOf(fromText("[client]\npass=s3cret\n").warnings), [
     "Option /root/.my.cnf:2: pass is ignored; write password in full",
   ]);
 });
@@ -462,7 +482,7 @@ Deno.test("a general group below an instance's own group wins, with a warning", 
     "[client_a]\nuser=special\n[client]\nuser=general\n[locktables]\ninstances=a\n",
   );
   assert.equal(settings.instances[0]?.connection.user, "general");
-  assert.deepEqual(warnings, [
+  assert.deepEqual(textsOf(warnings), [
     "Option /root/.my.cnf:4: user in [client] overrides line 2 in [client_a], " +
     "the later line wins; move [client_a] to the end",
   ]);

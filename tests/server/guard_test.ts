@@ -140,7 +140,7 @@ testOnEachServer("only a statement that was seen twice is killed", async (guest)
   await fillOrders(guest.server);
   const instance = await openGuarded(guest.server);
   const ids = async () => {
-    const { blockers, killed } = await instance.look();
+    const { blockers, killed } = await instance.look(true);
     return { blockers: blockers.map(({ id }) => id), killed: killed.map(({ id }) => id) };
   };
   try {
