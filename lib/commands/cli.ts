@@ -258,6 +258,24 @@ Exit 0: printed, whatever the state is.`,
     },
   }),
   define({
+    name: "check",
+    brief: "Find what would make tonight's freeze fail, without locking",
+    details: `
+Logs in as pre-freeze does and asks; locks nothing, changes nothing, starts no
+program, and ends within 10 seconds. Prints errors, warnings and notes, each
+with a command that ends it, ready to be copied, where there is one.
+
+Exit 0: no error was found; warnings and notes do not count.
+Otherwise the code that pre-freeze would have had: 20, 21, 22, 10 or 11.
+
+Example: locktables check --json`,
+    parser: object({ json, help }, { errors: ERRORS }),
+    run: async (value) => {
+      const { check } = await import("./check.ts");
+      return await check(value.json);
+    },
+  }),
+  define({
     name: "rehearse",
     brief: "Open and close a real window without a snapshot, and time it",
     details: `

@@ -43,9 +43,10 @@ export async function askLocker(word: ControlWord, limitMs: number): Promise<Con
   try {
     connection = await Deno.connect({ transport: "unix", path: LOCKER_SOCKET });
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.ConnectionRefused) {
-      return { kind: "no-locker" };
-    }
+    if (
+      error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory ||
+      error instanceof Deno.errors.ConnectionRefused
+    ) return { kind: "no-locker" };
     throw error;
   }
   const lines = linesOf(chunksOf(connection));

@@ -336,7 +336,7 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
       first ??= newborn;
       const isGrown = performance.now() - since >= GROWN_MS ||
         !newborn.some((seen, at) => seen.some((one) => isSameStatement(one, first?.[at] ?? [])));
-      const crowded = looks.find(({ crowded }) => crowded !== null)?.crowded ?? null;
+      const crowded = looks.find(({ crowded }) => crowded !== null)?.crowded?.why ?? null;
       if (blockers.length === 0 && crowded === null) {
         if (isGrown) return null;
         await new Promise((resolve) => setTimeout(resolve, NEWBORN_PAUSE_MS));

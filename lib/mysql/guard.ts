@@ -34,7 +34,7 @@ const SYSTEM_USERS = ["system user", "event_scheduler"];
  * States of those who queue behind a lock like ours. They hold nothing that it would wait for; what
  * they wait for is a lock of somebody else that ours is compatible with, or our own last attempt.
  */
-const QUEUED_STATES = [
+export const QUEUED_STATES = [
   "Waiting for global read lock",
   "Waiting for commit lock",
   "Waiting for backup lock",

@@ -195,7 +195,13 @@ export interface Look {
   /** Blockers whose statement was killed. */
   readonly killed: readonly Blocker[];
   /** Why the server cannot take a queue of waiting clients now, or null. */
-  readonly crowded: string | null;
+  readonly crowded: Crowd | null;
+}
+
+/** Clients near `connection_mark`. */
+export interface Crowd {
+  readonly connected: number;
+  readonly why: string;
 }
 
 /** How a release went. */
@@ -467,7 +473,7 @@ function instanceOf(opened: OpenedInstance): Instance {
     }
   };
   let connectedBefore = Infinity;
-  const crowded = async (session: Session): Promise<string | null> => {
+  const crowded = async (session: Session): Promise<Crowd | null> => {
     if (options.connectionMark === null) return null;
     const [row] = await session.query(
       "SHOW /* locktables */ GLOBAL STATUS LIKE 'Threads_connected'",
@@ -479,9 +485,11 @@ function instanceOf(opened: OpenedInstance): Instance {
     const coming = isLockSent ? GROWTH_LOOKS * Math.max(connected - connectedBefore, 0) : 0;
     connectedBefore = connected;
     const isFar = connected < mark && connected + coming < facts.maxConnections;
-    return isFar || facts.maxConnections === 0
-      ? null
-      : `${facts.name}: ${connected} of max_connections ${facts.maxConnections} are in use, connection_mark is ${mark}`;
+    return isFar || facts.maxConnections === 0 ? null : {
+      connected,
+      why:
+        `${facts.name}: ${connected} of max_connections ${facts.maxConnections} are in use, connection_mark is ${mark}`,
+    };
   };
   let seen: readonly Blocker[] = [];
   let isLockSent = false;
@@ -502,8 +510,8 @@ function instanceOf(opened: OpenedInstance): Instance {
   const watching = setInterval(async () => {
     if (control.isClosed() || control.isBusy()) return;
     try {
-      const why = isLockSent ? await crowded(control) : null;
-      if (why !== null) options.onCrowded(why);
+      const crowd = isLockSent ? await crowded(control) : null;
+      if (crowd !== null) options.onCrowded(crowd.why);
       else if (options.connectionMark === null || !isLockSent) {
         await control.query(KEEPALIVE, KEEPALIVE_LIMIT_MS);
       }
@@ -537,7 +545,7 @@ function instanceOf(opened: OpenedInstance): Instance {
     claim: () => takeName(lockSession, options),
 
     async look(mayKill) {
-      const [rows, why] = await Promise.all([processList(), crowded(lockSession)]);
+      const [rows, crowd] = await Promise.all([processList(), crowded(lockSession)]);
       const blockers = await findAll(choice.method, rows);
       const newborn = findNewborn(rows, { ...policy, method: choice.method });
       const victims = mayKill ? findVictims(seen, blockers, options.killLongQueries) : [];
@@ -547,7 +555,7 @@ function instanceOf(opened: OpenedInstance): Instance {
           if (driverError(error).errno !== NO_SUCH_THREAD) throw error;
         });
       }
-      return { blockers, newborn, killed: victims, crowded: why };
+      return { blockers, newborn, killed: victims, crowded: crowd };
     },
 
     async lock() {
@@ -698,11 +706,7 @@ export async function killLockSession(
     const session = await openSession({ ...login, limitMs: KILL_LIMIT_MS, onLost: () => {} });
     try {
       // Numbers of sessions are given out anew when a server restarts: only ours has our name.
-      const [row] = await session.query(
-        "SELECT /* locktables */ IS_USED_LOCK('locktables') AS id",
-        KILL_LIMIT_MS,
-      );
-      if (Number(row?.["id"] ?? 0) !== id) return null;
+      if (await nameHolder(session, KILL_LIMIT_MS) !== id) return null;
       await session.query(`KILL /* locktables */ ${id}`, KILL_LIMIT_MS);
     } finally {
       session.close();
@@ -712,6 +716,15 @@ export async function killLockSession(
     const { errno, message } = driverError(error);
     return errno === NO_SUCH_THREAD ? null : message;
   }
+}
+
+/** CONNECTION_ID() of the locktables session that has a window open here, or null. */
+export async function nameHolder(session: Session, limitMs: number): Promise<number | null> {
+  const [row] = await session.query(
+    "SELECT /* locktables */ IS_USED_LOCK('locktables') AS id",
+    limitMs,
+  );
+  return row?.["id"] === null || row?.["id"] === undefined ? null : Number(row["id"]);
 }
 
 function sessionSettings(lockWaitTimeoutMs: number, can: Capabilities): string {

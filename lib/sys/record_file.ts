@@ -8,7 +8,7 @@ import { ensureDirectory, readIfThere, unusable } from "./files.ts";
 import { HISTORY_FILE, RECORD_FILE, RESERVED_FILE, STATE_DIR } from "./paths.ts";
 
 /** Room for the record of a window with many instances and long GTID sets, in bytes. */
-const RESERVED_BYTES = 64 * 1024;
+export const RESERVED_BYTES = 64 * 1024;
 
 /** How many closed windows the history keeps: more than a year of nightly backups. */
 const HISTORY_LINES = 500;

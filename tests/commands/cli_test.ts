@@ -9,7 +9,17 @@ import { repositoryRoot } from "../../scripts/shell.ts";
 
 const BINARY = Deno.env.get("LOCKTABLES_BINARY") ?? `${repositoryRoot()}/dist/locktables`;
 
-const COMMANDS = ["pre-freeze", "post-thaw", "status", "rehearse", "install", "uninstall", "completions", "help"];
+const COMMANDS = [
+  "pre-freeze",
+  "post-thaw",
+  "status",
+  "check",
+  "rehearse",
+  "install",
+  "uninstall",
+  "completions",
+  "help",
+];
 
 interface Ended {
   readonly code: number;
@@ -93,7 +103,7 @@ Deno.test("command line: help on a caller's verb explains the command and freeze
 const MISTAKES: readonly (readonly [line: string, says: string])[] = [
   [
     "",
-    "No command. Usage: locktables pre-freeze|post-thaw|status|rehearse|install|uninstall|completions|help. Run: locktables --help",
+    "No command. Usage: locktables pre-freeze|post-thaw|status|check|rehearse|install|uninstall|completions|help. Run: locktables --help",
   ],
   ["statsu", 'Unknown command "statsu". Did you mean status? Run: locktables --help'],
   ["pre-freze", 'Unknown command "pre-freze". Did you mean pre-freeze? Run: locktables --help'],

@@ -2,17 +2,12 @@ import assert from "node:assert/strict";
 
 import fc from "fast-check";
 
-<<<<<<< HEAD
-import { type OptionFile, readOptionFile } from "../../lib/options/option_file.ts";
-import type { Caller } from "../../lib/hooks/callers.ts";
-=======
 import {
   type OptionFile,
   type OptionWarning,
   readOptionFile,
 } from "../../lib/options/option_file.ts";
-import type { Caller } from "../../lib/commands/hook_call.ts";
->>>>>>> 0dcd973 (Give refusals and warnings the command that cures them)
+import type { Caller } from "../../lib/hooks/callers.ts";
 import { type Settings, settingsFrom } from "../../lib/options/settings.ts";
 import { EXIT, isRefusal, type Refusal } from "../../lib/report/refusal.ts";
 import { memoryReader } from "./memory_reader.ts";

@@ -1,0 +1,378 @@
+/**
+ * check: everything that would make tonight's freeze fail, without a lock. Gathers facts, all at
+ * once and each for a limited time; what they mean is decided in `lib/check`.
+ */
+import { exitCodeOf, type Finding, finding, fromRefusal, reported } from "../check/finding.ts";
+import { optionFileFindings, passwordElsewhere } from "../check/option_file_findings.ts";
+import { type ServerFacts, serverFindings } from "../check/server_findings.ts";
+import { type StorageFacts, storageFindings } from "../check/storage_findings.ts";
+import {
+  directoryFindings,
+  MYSQL_FLUSH_FIFO,
+  VEEAMHUB_FLAG,
+  windowFindings,
+} from "../check/window_findings.ts";
+import { readWindowState, type WindowState } from "../locker/window_state.ts";
+import { refusalFor } from "../mysql/errors.ts";
+import { type Instance, openInstance } from "../mysql/instance.ts";
+import { instanceSocket } from "../mysql/instance_socket.ts";
+import { sameServer } from "../mysql/same_server.ts";
+import { survey } from "../mysql/survey.ts";
+import { type OptionLine, readOptionFile } from "../options/option_file.ts";
+import { type InstanceSettings, type Settings, settingsFrom } from "../options/settings.ts";
+import { checkText } from "../report/check_text.ts";
+import { sayAll } from "../report/print.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
+import { atMost } from "../sys/at_most.ts";
+import { elapsedMs, type Instant, rfc3339, systemClock } from "../sys/clock.ts";
+import { effectiveUser, type FileLook, lookAt, placeOf } from "../sys/guest_files.ts";
+import { optionFileReader } from "../sys/option_file_reader.ts";
+import {
+  LOCKER_SOCKET,
+  OPTION_FILE,
+  RUN_DIR,
+  STATE_DIR,
+  WAIT_FOR_LOCK,
+  WAIT_FOR_SNAPSHOT,
+} from "../sys/paths.ts";
+import { RESERVED_BYTES } from "../sys/record_file.ts";
+import { tryDirectory } from "../sys/trial.ts";
+import { SCHEMA_VERSION } from "../window/record.ts";
+
+/**
+ * Longest time for everything, in milliseconds. Whoever waits at a terminal or in a monitor's
+ * probe is answered within 10 s; the rest is for starting and printing.
+ */
+const GATHER_LIMIT_MS = 8_000;
+
+/** Longest wait for a server's first answers: as long as pre-freeze waits for socket and login. */
+const OPEN_LIMIT_MS = 5_500;
+
+/** Longest wait for the process list, in milliseconds. */
+const LOOK_LIMIT_MS = 2_000;
+
+/** Longest wait for the locker's answer, after it has said that it is there. */
+const LOCKER_LIMIT_MS = 2_000;
+
+/** Longest wait for a filesystem, which may be on a network that is gone. */
+const PLACE_LIMIT_MS = 2_000;
+
+/** Longest wait for a disk of ours to take a small file. */
+const TRIAL_LIMIT_MS = 3_000;
+
+/** What a file in the run directory needs: one block. */
+const RUN_DIR_BYTES = 4096;
+
+/** How many directories of files outside are looked at. */
+const OUTSIDE_MOST = 50;
+
+/** What every gatherer may know. */
+interface Context {
+  readonly now: Instant;
+  /** When the last answer must be there, on the clock of `performance.now()`. */
+  readonly deadlineMs: number;
+  readonly optionFile: OptionFileRead;
+  /** Asked for while the servers are. */
+  readonly window: Promise<WindowState>;
+}
+
+interface OptionFileRead {
+  readonly options: readonly OptionLine[];
+  readonly read: ReturnType<typeof settingsFrom>;
+}
+
+/** What one gatherer brings. */
+interface Gathered {
+  readonly findings: readonly Finding[];
+  /** For `--json`: the facts about each server. */
+  readonly instances?: readonly InstanceReport[];
+}
+
+/** One server in `--json`. */
+interface InstanceReport {
+  readonly name: string;
+  readonly socket: string;
+  readonly user: string;
+  /** Null where the server could not be asked. */
+  readonly server: ReturnType<typeof serverReport> | null;
+}
+
+/** Everything that is looked at, all at the same time. A new subject is one more entry. */
+const GATHERERS: readonly ((context: Context) => Promise<Gathered>)[] = [
+  gatherOptionFile,
+  gatherServers,
+  gatherWindow,
+  gatherDirectories,
+];
+
+/** Prints what would make a freeze fail now. */
+export async function check(asJson: boolean): Promise<ExitCode> {
+  Deno.permissions.revokeSync({ name: "run" }); // starts no program
+  const now = systemClock.now();
+  const gathered = await gatherAll(now);
+  const findings = reported(gathered.flatMap((one) => one.findings));
+  const exitCode = exitCodeOf(findings);
+  if (!asJson) {
+    await sayAll(checkText(findings));
+    return exitCode;
+  }
+  const object = {
+    schema_version: SCHEMA_VERSION,
+    now: rfc3339(now),
+    took_ms: elapsedMs(now, systemClock.now()),
+    exit_code: exitCode,
+    findings,
+    instances: gathered.flatMap(({ instances = [] }) => instances),
+  };
+  await sayAll(JSON.stringify(object, null, 2));
+  return exitCode;
+}
+
+async function gatherAll(now: Instant): Promise<Gathered[]> {
+  const user = effectiveUser();
+  if (user !== 0) {
+    // Nothing else can even be looked at.
+    const title = `locktables runs as the user ${user}; want root, as the hooks run`;
+    return [{ findings: [finding("not-root", title, { remedy: "sudo locktables check" })] }];
+  }
+  const context: Context = {
+    now,
+    deadlineMs: performance.now() + GATHER_LIMIT_MS,
+    optionFile: readOptions(),
+    window: readWindowState(now, LOCKER_LIMIT_MS),
+  };
+  return await Promise.all(GATHERERS.map((gather) => gather(context)));
+}
+
+function readOptions(): OptionFileRead {
+  const file = readOptionFile(optionFileReader, OPTION_FILE);
+  return isRefusal(file)
+    ? { options: [], read: file }
+    : { options: file.options, read: settingsFrom(file, null) };
+}
+
+// ---------------------------------------------------------------------------------------------
+// Option file, directories, window
+
+async function gatherOptionFile({ optionFile }: Context): Promise<Gathered> {
+  const paths = [...new Set([OPTION_FILE, ...optionFile.options.map(({ file }) => file)])];
+  const files = await Promise.all(paths.map(async (path) => {
+    const look = await seen(path, true);
+    return look?.kind === "file" ? [{ path, look }] : [];
+  }));
+  return { findings: optionFileFindings({ read: optionFile.read, files: files.flat() }) };
+}
+
+async function gatherDirectories(context: Context): Promise<Gathered> {
+  const { locker } = await context.window;
+  const isOpening = await seen(WAIT_FOR_LOCK) !== null;
+  const found = await Promise.all([
+    { path: RUN_DIR, bytes: RUN_DIR_BYTES, mayTry: true },
+    // A disk that is frozen for a snapshot would keep us until it thaws.
+    { path: STATE_DIR, bytes: RESERVED_BYTES, mayTry: locker === "no-locker" && !isOpening },
+  ].map(async ({ path, bytes, mayTry }) =>
+    directoryFindings({
+      path,
+      look: await seen(path, true),
+      refusal: mayTry
+        ? await atMost(tryDirectory(path, bytes), TRIAL_LIMIT_MS, tooSlow(path))
+        : null,
+    })
+  ));
+  return { findings: found.flat() };
+}
+
+/** What is at a path; null, too, where its filesystem does not answer. */
+function seen(path: string, followed = false): Promise<FileLook | null> {
+  return atMost(lookAt(path, followed), PLACE_LIMIT_MS, null);
+}
+
+function tooSlow(path: string): Refusal {
+  return refusal(
+    EXIT.badSetup,
+    "path-unusable",
+    `${path} did not take a small file within ${TRIAL_LIMIT_MS} ms`,
+    "The disk is frozen, or too slow for a window",
+  );
+}
+
+async function gatherWindow({ now, window }: Context): Promise<Gathered> {
+  const isThere = async (path: string) => (await seen(path)) === null ? [] : [path];
+  const lockFiles = await Promise.all(
+    [WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, LOCKER_SOCKET].map(isThere),
+  );
+  const traces = await Promise.all(
+    [MYSQL_FLUSH_FIFO, VEEAMHUB_FLAG].map(async (path) => {
+      const look = await seen(path);
+      return look === null ? [] : [[path, look] as const];
+    }),
+  );
+  const facts = {
+    state: await window,
+    lockFiles: lockFiles.flat(),
+    traces: new Map(traces.flat()),
+  };
+  return { findings: windowFindings(facts, now) };
+}
+
+// ---------------------------------------------------------------------------------------------
+// Servers
+
+/** What came of one server. */
+interface Examined {
+  readonly settings: InstanceSettings;
+  readonly socket: string;
+  readonly outcome:
+    | { readonly kind: "refused"; readonly refusal: Refusal }
+    | { readonly kind: "asked"; readonly server: ServerFacts; readonly storage: StorageFacts };
+}
+
+async function gatherServers(context: Context): Promise<Gathered> {
+  const { read, options } = context.optionFile;
+  if (isRefusal(read)) return { findings: [] };
+  const examined = await Promise.all(
+    read.settings.instances.map((one) => examine(one, read.settings, context)),
+  );
+  const twins = sameServer(
+    examined.flatMap(({ outcome }) => outcome.kind === "asked" ? outcome.server.facts : []),
+  );
+  return {
+    findings: [
+      ...examined.flatMap((one) => findingsOf(one, options)),
+      ...(twins === null ? [] : [fromRefusal(twins)]),
+    ],
+    instances: examined.map(reportOf),
+  };
+}
+
+function findingsOf({ settings, outcome }: Examined, options: readonly OptionLine[]): Finding[] {
+  switch (outcome.kind) {
+    case "asked":
+      return [...serverFindings(outcome.server), ...storageFindings(outcome.storage)];
+    case "refused":
+      return [
+        fromRefusal(outcome.refusal, settings.name),
+        ...(outcome.refusal.reason === "access-denied" ? passwordElsewhere(options) : []),
+      ];
+    default:
+      return outcome satisfies never;
+  }
+}
+
+async function examine(
+  settings: InstanceSettings,
+  all: Settings,
+  context: Context,
+): Promise<Examined> {
+  const { name, connection } = settings;
+  const socket = instanceSocket(connection.socket);
+  // The very steps of pre-freeze, up to the one before the lock.
+  const opening = openInstance({
+    ...all,
+    ...connection,
+    name,
+    socket,
+    onLost: () => {}, // the question that is under way says so
+    onControlLost: () => {},
+    onCrowded: () => {},
+  });
+  const opened = await atMost(opening, OPEN_LIMIT_MS, null);
+  if (opened === null) {
+    // It may still come while others are asked.
+    opening.then((late) => isRefusal(late) ? null : late.release(null));
+    const subject = { socket, user: connection.user, server: null };
+    const slow = new Error(`no answer within ${OPEN_LIMIT_MS} ms`);
+    const refused = refusalFor(slow, `Cannot prepare a session as ${connection.user}`, subject);
+    return { settings, socket, outcome: { kind: "refused", refusal: refused } };
+  }
+  if (isRefusal(opened)) return { settings, socket, outcome: { kind: "refused", refusal: opened } };
+  try {
+    return { settings, socket, outcome: await ask(opened, settings, all, context) };
+  } finally {
+    await opened.release(null);
+  }
+}
+
+async function ask(
+  instance: Instance,
+  { name, connection }: InstanceSettings,
+  { connectionMark }: Settings,
+  { deadlineMs, window }: Context,
+): Promise<Examined["outcome"]> {
+  const { facts, topology, rights } = instance;
+  const [look, surveyed, directories] = await Promise.all([
+    // Looks, and kills nothing, whatever kill_long_queries says.
+    atMost(instance.look(false).catch(() => null), LOOK_LIMIT_MS, null),
+    survey({
+      ...connection,
+      socket: facts.socket,
+      server: facts.server,
+      account: rights.account,
+      isReplica: topology.replicas.length > 0,
+      deadlineMs,
+    }),
+    Promise.all(facts.dataDirectories.map((path) => placed(path, deadlineMs))),
+  ]);
+  const parents = new Set(surveyed.outsideFiles.map((path) => path.replace(/\/[^/]*$/, "") || "/"));
+  const outside = await Promise.all(
+    [...parents].slice(0, OUTSIDE_MOST).map((path) => placed(path, deadlineMs)),
+  );
+  const own = (await window).window?.instances ?? [];
+  return {
+    kind: "asked",
+    server: {
+      facts,
+      choice: instance.choice(),
+      warnings: instance.warnings,
+      topology,
+      hasBinlog: instance.hasBinlog,
+      rights,
+      look,
+      survey: surveyed,
+      connectionMark,
+      ownIds: own.map(({ connection_id }) => connection_id),
+    },
+    storage: { instance: name, directories, outside },
+  };
+}
+
+async function placed(path: string, deadlineMs: number) {
+  const limitMs = Math.min(PLACE_LIMIT_MS, deadlineMs - performance.now());
+  return { path, place: await atMost(placeOf(path), limitMs, null) };
+}
+
+function reportOf({ settings, socket, outcome }: Examined): InstanceReport {
+  return {
+    name: settings.name,
+    socket,
+    user: settings.connection.user,
+    server: outcome.kind === "asked" ? serverReport(outcome.server, outcome.storage) : null,
+  };
+}
+
+function serverReport(
+  { facts, choice, topology, hasBinlog, rights, survey }: ServerFacts,
+  { directories }: StorageFacts,
+) {
+  return {
+    label: facts.server.label,
+    flavor: facts.server.flavor,
+    version: facts.server.text,
+    account: rights.account,
+    method: choice.method.name,
+    method_reason: choice.why,
+    hostname: facts.hostname,
+    server_id: facts.server_id,
+    server_uuid: facts.server_uuid,
+    read_only: facts.read_only,
+    log_bin: hasBinlog,
+    max_connections: facts.maxConnections,
+    ...topology,
+    non_transactional_tables: survey.unloggedTables.length,
+    data_directories: directories.map(({ path, place }) => ({
+      path,
+      mount_point: place?.mount_point ?? null,
+      device: place?.device ?? null,
+    })),
+  };
+}
