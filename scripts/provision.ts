@@ -30,7 +30,7 @@ export interface ProvisionOptions {
 /** The -core packages have the programs alone: no service is started, no user is made. */
 const MARIADB_PACKAGES = ["mariadb-server-core", "mariadb-client-core"];
 const SYSTEM_PACKAGES = ["e2fsprogs", "util-linux", "mount", "procps"];
-const TEST_PACKAGES = ["strace"];
+const TEST_PACKAGES = ["strace", "shellcheck", "shfmt", "busybox"];
 const TREE_PACKAGES = ["mmdebstrap", "debian-archive-keyring"];
 
 /** Bound of one apt-get call, its wait for another apt included. */
