@@ -62,7 +62,8 @@ program=${shellWord(program)}
  * The locker must not inherit the caller's descriptors: open-vm-tools leak the end of a pipe, of
  * any number. They are closed in the same command that becomes the program, so that it does not
  * matter which of them the shell uses itself. dash takes `10>&-` for the word 10 and `>&-`, and
- * the function tells: it returns how many words it was given.
+ * the function tells: it returns how many words it was given. -p: no start-up file, function or
+ * option of the caller's environment.
  */
 const FREEZE =
   `# The locker must not inherit the caller's descriptors (VMware Tools leak a pipe). dash can
@@ -71,7 +72,7 @@ words() { return $#; }
 if eval 'words 10>&-'; then
   which='*'
 elif command -v bash >/dev/null 2>&1; then
-  exec bash "$0" "$@"
+  exec bash -p "$0" "$@"
 else
   which='[3-9]'
 fi
@@ -155,7 +156,7 @@ ${indent(THAW)}    said=$("$program" post-script --caller aws 2>&1)
       *) finish 202 ;;
     esac
     case $said in
-      'Nothing to thaw'*) finish 205 ;;
+      *'Nothing to thaw'*) finish 205 ;;
       *) finish 0 ;;
     esac
     ;;
