@@ -26,6 +26,8 @@ export type Theme =
   | "server"
   /** Where a server's files are. */
   | "storage"
+  /** What callers find and run. */
+  | "hooks"
   /** The window now, the last one, and what other methods have left. */
   | "window";
 
@@ -42,7 +44,7 @@ export interface CatalogueEntry {
   readonly hides?: readonly string[];
 }
 
-const EVERYTHING = ["option-file", "directories", "login", "server", "storage", "window"];
+const EVERYTHING = ["option-file", "directories", "login", "server", "storage", "hooks", "window"];
 const SERVERS = ["login", "server", "storage"];
 const ONE_SERVER = ["server", "storage"];
 
@@ -81,6 +83,19 @@ export const CATALOGUE = {
   "galera-not-synced": unreachable(EXIT.lockNotObtained),
   "same-server": { severity: "error", theme: "login", exit: EXIT.badSetup },
   "server-taken": { severity: "error", theme: "server", exit: EXIT.windowOpen },
+  "program-unsafe": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
+  "hook-program-missing": {
+    severity: "error",
+    theme: "hooks",
+    exit: EXIT.badSetup,
+    hides: ["hook-outdated"],
+  },
+  "hook-missing": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
+  "hook-not-runnable": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
+  "hook-twice": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
+  "switch-off": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
+  "dispatcher-missing": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
+  "dispatcher-not-runnable": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
   "path-unseen": { severity: "error", theme: "storage", exit: EXIT.badSetup },
 
   "window-open": {
@@ -122,6 +137,13 @@ export const CATALOGUE = {
   "read-only-left": { severity: "warning", theme: "server" },
   "thread-pool": { severity: "warning", theme: "server" },
   "data-directory-elsewhere": { severity: "warning", theme: "storage" },
+  "receipt-damaged": { severity: "warning", theme: "hooks" },
+  "hook-changed": { severity: "warning", theme: "hooks" },
+  "hook-outdated": { severity: "warning", theme: "hooks" },
+  "hook-unrecorded": { severity: "warning", theme: "hooks" },
+  "installed-file-missing": { severity: "warning", theme: "hooks" },
+  "other-method-hook": { severity: "warning", theme: "hooks" },
+  "caller-without-hooks": { severity: "warning", theme: "hooks" },
   "mysql-flush-fifo": { severity: "warning", theme: "window" },
   "veeamhub-flag": { severity: "warning", theme: "window" },
   "unanswered": { severity: "warning", theme: "server" },
@@ -136,6 +158,8 @@ export const CATALOGUE = {
   "performance-schema-unseen": { severity: "note", theme: "server" },
   "no-binlog": { severity: "note", theme: "server" },
   "log-in-memory": { severity: "note", theme: "server" },
+  "several-callers": { severity: "note", theme: "hooks" },
+  "no-hooks": { severity: "note", theme: "hooks" },
   "proceeds-without-lock": { severity: "note", theme: "option-file" },
 } as const satisfies Readonly<Record<string, CatalogueEntry>>;
 

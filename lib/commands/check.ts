@@ -3,6 +3,7 @@
  * once and each for a limited time; what they mean is decided in `lib/check`.
  */
 import { exitCodeOf, type Finding, finding, fromRefusal, reported } from "../check/finding.ts";
+import { hookFindings } from "../check/hook_findings.ts";
 import { optionFileFindings, passwordElsewhere } from "../check/option_file_findings.ts";
 import { type ServerFacts, serverFindings } from "../check/server_findings.ts";
 import { type StorageFacts, storageFindings } from "../check/storage_findings.ts";
@@ -26,6 +27,8 @@ import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report
 import { atMost } from "../sys/at_most.ts";
 import { elapsedMs, type Instant, rfc3339, systemClock } from "../sys/clock.ts";
 import { effectiveUser, type FileLook, lookAt, placeOf } from "../sys/guest_files.ts";
+import { guestTree, unsafeProgram } from "../sys/guest_tree.ts";
+import { dropInstallWriteRights } from "../sys/install_rights.ts";
 import { optionFileReader } from "../sys/option_file_reader.ts";
 import {
   LOCKER_SOCKET,
@@ -35,8 +38,10 @@ import {
   WAIT_FOR_LOCK,
   WAIT_FOR_SNAPSHOT,
 } from "../sys/paths.ts";
+import { readReceipt } from "../sys/receipt_file.ts";
 import { RESERVED_BYTES } from "../sys/record_file.ts";
 import { tryDirectory } from "../sys/trial.ts";
+import { VERSION } from "../version.ts";
 import { SCHEMA_VERSION } from "../window/record.ts";
 
 /**
@@ -103,11 +108,13 @@ const GATHERERS: readonly ((context: Context) => Promise<Gathered>)[] = [
   gatherServers,
   gatherWindow,
   gatherDirectories,
+  gatherHooks,
 ];
 
 /** Prints what would make a freeze fail now. */
 export async function check(asJson: boolean): Promise<ExitCode> {
   Deno.permissions.revokeSync({ name: "run" }); // starts no program
+  dropInstallWriteRights(); // and only looks at hooks
   const now = systemClock.now();
   const gathered = await gatherAll(now);
   const findings = reported(gathered.flatMap((one) => one.findings));
@@ -185,6 +192,19 @@ async function gatherDirectories(context: Context): Promise<Gathered> {
 /** What is at a path; null, too, where its filesystem does not answer. */
 function seen(path: string, followed = false): Promise<FileLook | null> {
   return atMost(lookAt(path, followed), PLACE_LIMIT_MS, null);
+}
+
+function gatherHooks(): Promise<Gathered> {
+  const program = Deno.execPath();
+  return Promise.resolve({
+    findings: hookFindings({
+      tree: guestTree,
+      receipt: readReceipt(),
+      program,
+      version: VERSION,
+      unsafe: unsafeProgram(program),
+    }),
+  });
 }
 
 function tooSlow(path: string): Refusal {

@@ -270,6 +270,7 @@ Otherwise the code that pre-freeze would have had: 20, 21, 22, 10 or 11.
 
 Example: locktables check --json`,
     parser: object({ json, help }, { errors: ERRORS }),
+    isGranted: true,
     run: async (value) => {
       const { check } = await import("./check.ts");
       return await check(value.json);

@@ -8,6 +8,7 @@ import { complainOf, sayAll } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import { rfc3339, systemClock } from "../sys/clock.ts";
 import { unusable } from "../sys/files.ts";
+import { effectiveUser } from "../sys/guest_files.ts";
 import { applySteps, guestTree, StepError, unsafeProgram } from "../sys/guest_tree.ts";
 import { readReceipt, removeReceipt, writeReceipt } from "../sys/receipt_file.ts";
 import { VERSION } from "../version.ts";
@@ -92,7 +93,7 @@ export async function listCallers(): Promise<ExitCode> {
 export function prepare(
   command: "install" | "uninstall",
 ): { readonly receipt: Receipt; readonly program: string } | Refusal {
-  if (Deno.statSync("/proc/self").uid !== 0) {
+  if (effectiveUser() !== 0) {
     return refusal(
       EXIT.badSetup,
       "not-root",

@@ -3,6 +3,7 @@
  * environment and in any directory; a document for Systems Manager; a configuration for Azure.
  * Pure.
  */
+import { shellWord } from "../report/shell.ts";
 import { WAIT_FOR_SNAPSHOT } from "../sys/paths.ts";
 import type { Caller, Form, HookFile } from "./callers.ts";
 
@@ -43,15 +44,10 @@ export function hookText(parts: HookParts): string {
   }
 }
 
-/** A path as one word of sh. */
-export function shellWord(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
-}
-
 function head({ caller, form, program, version }: HookParts): string {
-  const install = [`locktables install ${caller}`, ...(form.option === null ? [] : [form.option])];
+  const option = form.option === null ? "" : ` ${form.option}`;
   return `#!/bin/sh
-# Made by: ${install.join(" ")}. Removed by: locktables uninstall ${caller}.
+# Made by: locktables install ${caller}${option}. Removed by: locktables uninstall ${caller}.
 # locktables-hook ${caller} ${version}
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 program=${shellWord(program)}

@@ -61,6 +61,11 @@ interface Wanted {
   readonly keepAt: string;
 }
 
+/** The command that installs a form of a caller's hooks. */
+export function installCommand(caller: Caller, option: string | null): string {
+  return ["locktables", "install", caller, ...(option === null ? [] : [option])].join(" ");
+}
+
 /** Digest of a text as in a receipt. */
 export function digestOf(text: string): string {
   return createHash("sha256").update(text).digest("hex");
@@ -225,8 +230,7 @@ function replacementOf(
       return { steps: [writeStep(wanted, { text: entry.text, mode: entry.mode })], kept };
     }
   }
-  const again = ["locktables install", caller, ...(option === null ? [] : [option])].join(" ");
-  const whose = old === undefined ? "is not ours" : "was changed since it was installed";
+  const again = installCommand(caller, option);
   if (entry.kind !== "file" && entry.kind !== "link") {
     return refuse(
       "foreign-hook",
@@ -234,17 +238,25 @@ function replacementOf(
       `Move it away: ls -ld ${wanted.path}`,
     );
   }
+  if (old !== undefined) {
+    // Not kept for uninstall to put back: it would be a hook of ours again.
+    return refuse(
+      "changed-since",
+      `${wanted.path} was changed since it was installed`,
+      `Look at it, then: mv ${wanted.path} /root/ && ${again}`,
+    );
+  }
   if (!replace) {
     return refuse(
       "foreign-hook",
-      `${wanted.path} is there and ${whose}`,
+      `${wanted.path} is there and is not ours`,
       `Look at it, then: ${again} --replace, which keeps it as ${wanted.keepAt} until uninstall puts it back`,
     );
   }
   if (tree.look(wanted.keepAt) !== null) {
     return refuse(
       "kept-twice",
-      `${wanted.path} is there and ${whose}, and ${wanted.keepAt}, where it would be kept, is taken`,
+      `${wanted.path} is not ours, and ${wanted.keepAt}, where it would be kept, is taken`,
       "Move one of the two away",
     );
   }

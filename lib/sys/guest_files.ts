@@ -3,7 +3,8 @@
  * the right to read /proc/self is enough to look, though not to open a file.
  */
 
-const ROOT = "/proc/self/root";
+/** Before an absolute path; see above. */
+export const ROOT = "/proc/self/root";
 
 /** What there is at a path. */
 export interface FileLook {

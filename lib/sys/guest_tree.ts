@@ -3,12 +3,7 @@ import { createHash } from "node:crypto";
 import type { Entry, Step, Tree } from "../hooks/tree.ts";
 import { parentOf } from "../hooks/tree.ts";
 import { replaceFileOnDisk } from "./files.ts";
-
-/**
- * The right to read /proc/self is the right to look at the metadata of every path through this
- * link (`stat`, not `open`): where parents and programs lie that we have no other right to.
- */
-const ROOT = "/proc/self/root";
+import { ROOT } from "./guest_files.ts";
 
 /** The files of this guest. Reading what is in a file needs the right to its path. */
 export const guestTree: Tree = {

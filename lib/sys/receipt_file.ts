@@ -32,6 +32,7 @@ export function readReceipt(): Receipt | Refusal {
     "receipt-damaged",
     `${RECEIPT_FILE} is damaged or of a later version`,
     `Move it away, then install again what was installed: mv ${RECEIPT_FILE} ${RECEIPT_FILE}.damaged`,
+    `mv ${RECEIPT_FILE} ${RECEIPT_FILE}.damaged`,
   );
 }
 

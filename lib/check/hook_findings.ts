@@ -1,0 +1,256 @@
+/** Findings about hooks: whether each caller will find its own tonight, and run it. Pure. */
+import { type Caller, CALLER_TABLE, type Form, type HookFile } from "../hooks/callers.ts";
+import { readMark } from "../hooks/hook_text.ts";
+import { digestOf, installCommand, isSwitchedOn, wantedFiles } from "../hooks/plan.ts";
+import type { Install, InstalledFile, Receipt } from "../hooks/receipt.ts";
+import { type Entry, parentOf, type Tree } from "../hooks/tree.ts";
+import { isRefusal, type Refusal } from "../report/refusal.ts";
+import { shellWord } from "../report/shell.ts";
+import { type Finding, finding, fromRefusal } from "./finding.ts";
+import { octal } from "./option_file_findings.ts";
+
+/** What is known of hooks. */
+export interface HookFacts {
+  readonly tree: Tree;
+  readonly receipt: Receipt | Refusal;
+  /** Absolute path of this program. */
+  readonly program: string;
+  readonly version: string;
+  /** What of the program's path others than root could change, or null. */
+  readonly unsafe: { readonly path: string; readonly why: string } | null;
+}
+
+/** QEMU's sample under its own name: another lock on the same server (`hooks.md` 8). */
+const OTHER_METHODS = [
+  "/etc/qemu/fsfreeze-hook.d/mysql-flush.sh",
+  "/etc/qemu-ga/fsfreeze-hook.d/mysql-flush.sh",
+];
+
+/** The bits that a caller's own check of a hook looks at: what its owner may do. */
+const OWNER_BITS = 0o700;
+
+/** Says what is wrong with hooks. */
+export function hookFindings(facts: HookFacts): Finding[] {
+  const { tree, receipt, unsafe } = facts;
+  if (isRefusal(receipt)) return [fromRefusal(receipt)];
+  const { installs } = receipt;
+  const found = installs.flatMap((install) => ofInstall(install, facts));
+  return [
+    ...found,
+    ...(installs.length === 0 || unsafe === null ? [] : [ofUnsafe(unsafe)]),
+    ...ofOthers(facts, receipt),
+    ...OTHER_METHODS.filter((path) => tree.look(path) !== null).map((path) =>
+      finding("other-method-hook", `${path} locks the same servers for each snapshot, too`, {
+        remedy: `mv ${path} ${path}.sample`,
+      })
+    ),
+    ...(installs.length < 2 ? [] : [finding(
+      "several-callers",
+      `Hooks for ${
+        installs.map(({ caller }) => caller).join(" and ")
+      } are installed: each snapshot may be frozen by one of them only`,
+    )]),
+  ];
+}
+
+function ofInstall(install: Install, facts: HookFacts): Finding[] {
+  const { caller, option, files } = install;
+  const again = installCommand(caller, option);
+  const form = CALLER_TABLE[caller].forms.find((one) =>
+    one.option === option && one.files.some(({ path }) => files.some((file) => file.path === path))
+  );
+  return [
+    ...ofProgram(install, again, facts),
+    ...files.flatMap((file) => ofFile(file, again, install, form, facts)),
+    ...(form === undefined ? [] : ofForm(caller, form, again, facts)),
+  ];
+}
+
+/** A program that is gone takes every hook with it; another one here makes them old. */
+function ofProgram({ caller, program }: Install, again: string, { tree }: HookFacts): Finding[] {
+  return tree.look(program) !== null ? [] : [finding(
+    "hook-program-missing",
+    `The hooks for ${caller} start ${program}, which is not there`,
+    { remedy: again },
+  )];
+}
+
+function ofFile(
+  file: InstalledFile,
+  again: string,
+  { caller, program }: Install,
+  form: Form | undefined,
+  facts: HookFacts,
+): Finding[] {
+  const { path } = file;
+  // What became of a switch is asked for by itself.
+  if (file.edit !== null) return [];
+  const entry = facts.tree.look(path);
+  const isHook = form?.files.some((one) => one.path === path) ?? false;
+  if (entry === null) {
+    return [finding(
+      isHook ? "hook-missing" : "installed-file-missing",
+      `${path} was installed for ${caller} and is gone`,
+      { remedy: again },
+    )];
+  }
+  if (!isHook || isLink(entry, facts.program)) return [];
+  if (entry.kind !== "file" || entry.sha256 !== file.sha256) {
+    return [finding("hook-changed", `${path} was changed since it was installed`, {
+      remedy: `mv ${path} /root/ && ${again}`,
+    })];
+  }
+  const wanted = form === undefined
+    ? []
+    : wantedFiles(caller, form, facts.program, facts.version).filter((one) => one.path === path);
+  return [
+    ...ofRights(path, entry, file.mode, again),
+    ...(wanted.every(({ text }) => digestOf(text) === entry.sha256) ||
+        facts.tree.look(program) === null
+      ? []
+      : [finding(
+        "hook-outdated",
+        `${path} is of version ${readMark(entry.text ?? "")?.version ?? "unknown"} and starts ${
+          shellWord(program)
+        }; want ${facts.version} and ${shellWord(facts.program)}`,
+        { remedy: again },
+      )]),
+  ];
+}
+
+/** Each caller has its own rules; the modes that were installed keep all of them. */
+function ofRights(
+  path: string,
+  { mode, uid }: Extract<Entry, { kind: "file" }>,
+  wanted: number,
+  again: string,
+): Finding[] {
+  const isRunnable = (mode & OWNER_BITS) === (wanted & OWNER_BITS);
+  const isTooOpen = (mode & ~wanted) !== 0;
+  return isRunnable && !isTooOpen && uid === 0 ? [] : [finding(
+    "hook-not-runnable",
+    `${path} has mode ${octal(mode)} and user ${uid}; its caller wants ${octal(wanted)} and root`,
+    { remedy: again },
+  )];
+}
+
+function ofForm(caller: Caller, form: Form, again: string, { tree }: HookFacts): Finding[] {
+  const { needs } = form;
+  const dispatcher = needs === null ? null : tree.look(needs.path);
+  return [
+    ...form.switches.filter((one) => !isSwitchedOn(one, tree)).map((
+      { path, section, key, value },
+    ) =>
+      finding(
+        "switch-off",
+        `${path} has no ${key}=${value} in [${section}]: ${caller} runs no hook`,
+        {
+          remedy: again,
+        },
+      )
+    ),
+    ...(needs === null || dispatcher?.kind !== "file" || (dispatcher.mode & 0o100) !== 0 ? [] : [
+      finding(
+        "dispatcher-not-runnable",
+        `${needs.path} is not executable: ${caller} runs no hook`,
+        {
+          remedy: `chmod 0755 ${needs.path}`,
+        },
+      ),
+    ]),
+    ...(needs === null || dispatcher !== null ? [] : [finding(
+      "dispatcher-missing",
+      `${needs.path} is gone, which is to run the hook for ${caller}`,
+      {
+        remedy: `locktables uninstall ${caller} && mkdir -p ${parentOf(needs.path)} && ${
+          installCommand(caller, "--direct")
+        }`,
+      },
+    )]),
+  ];
+}
+
+function ofUnsafe({ path, why }: { readonly path: string; readonly why: string }): Finding {
+  const word = shellWord(path);
+  return finding("program-unsafe", `Hooks run as root a program that is not safe: ${path} ${why}`, {
+    remedy: `chown root ${word} && chmod go-w ${word}`,
+  });
+}
+
+/** Hooks of ours that no receipt tells of, and callers that have none. */
+function ofOthers({ tree, program }: HookFacts, { installs }: Receipt): Finding[] {
+  const placed = Object.values(CALLER_TABLE).flatMap(({ name, forms }) =>
+    forms.map((form) => ({
+      caller: name,
+      form,
+      files: form.files.filter(({ path }) => isOurs(tree.look(path), program)),
+    }))
+  ).filter(({ files }) => files.length > 0);
+  const strays = placed.map((one) => ({
+    ...one,
+    files: one.files.filter(({ path }) => !isReceipted(path, installs)),
+  })).filter(({ files }) => files.length > 0);
+  return [
+    ...strays.flatMap(({ caller, form, files }) => {
+      const paths = files.map(({ path }) => path).join(" ");
+      const index = placed.findIndex((one) => one.form === form);
+      const others = placed.filter((one, other) =>
+        one.caller === caller && one.form !== form &&
+        (other < index || one.files.some(({ path }) => isReceipted(path, installs)))
+      );
+      if (others.length > 0) {
+        return [finding(
+          "hook-twice",
+          `${caller} finds hooks of ours twice and would freeze twice: ${paths} beside ${
+            others[0]?.files[0]?.path ?? ""
+          }`,
+          { remedy: `rm ${paths}` },
+        )];
+      }
+      // A link has no version and nothing to take back: it is as good without a receipt.
+      const isAllLinks = files.every(({ path }) => tree.look(path)?.kind === "link");
+      return isAllLinks ? [] : [finding(
+        "hook-unrecorded",
+        `${paths}: hooks of ours that no receipt tells of; uninstall would leave them`,
+        { remedy: installCommand(caller, form.option) },
+      )];
+    }),
+    ...(installs.length > 0 || placed.length > 0 ? [] : ofNone(tree)),
+  ];
+}
+
+function ofNone(tree: Tree): Finding[] {
+  const [present] = Object.values(CALLER_TABLE).filter(({ agents }) =>
+    agents.some((path) => tree.look(path) !== null)
+  );
+  if (present === undefined) {
+    return [finding(
+      "no-hooks",
+      "No hooks are installed, and no caller's agent is on this guest: see locktables install --list",
+    )];
+  }
+  return [finding(
+    "caller-without-hooks",
+    `No hooks are installed: ${present.name} takes its snapshots without a lock`,
+    { remedy: usualInstall(present.name, present.forms, tree) },
+  )];
+}
+
+/** Where the usual form needs something that is not there, another one may not. */
+function usualInstall(caller: Caller, forms: readonly Form[], tree: Tree): string {
+  const usable = forms.find(({ needs }) => needs === null || tree.look(needs.path) !== null);
+  return installCommand(caller, usable?.option ?? null);
+}
+
+function isOurs(entry: Entry | null, program: string): boolean {
+  return isLink(entry, program) ||
+    entry?.kind === "file" && entry.text !== null && readMark(entry.text) !== null;
+}
+
+function isLink(entry: Entry | null, program: string): boolean {
+  return entry?.kind === "link" && entry.target === program;
+}
+
+function isReceipted(path: HookFile["path"], installs: readonly Install[]): boolean {
+  return installs.some(({ files }) => files.some((file) => file.path === path));
+}
