@@ -44,6 +44,8 @@ export interface Switch {
   readonly value: string;
   /** Values that say nothing but "off" and may be changed. */
   readonly offValues: readonly string[];
+  /** Whether hooks are run where nothing is said. */
+  readonly isOnByDefault: boolean;
   /** Mode of the file where it has to be made. */
   readonly mode: number;
   readonly keepAt: string;
@@ -111,6 +113,20 @@ const PLAIN = { option: null, switches: [], logs: [], needs: null } as const;
 /** open-vm-tools give all scripts 15 minutes; an operator wants an answer sooner. */
 const PATIENT_MS = 60_000;
 
+/** open-vm-tools run scripts unless they are told not to (`hooks.md` 2). */
+const VMWARE_SWITCHES: readonly Switch[] = [{
+  path: "/etc/vmware-tools/tools.conf",
+  section: "vmbackup",
+  key: "execScripts",
+  value: "true",
+  offValues: ["false"],
+  isOnByDefault: true,
+  mode: 0o644,
+  keepAt: `/etc/vmware-tools/tools.conf${KEPT}`,
+  unitFiles: [],
+  unitOption: /$^/,
+}];
+
 /** The log of the stock dispatcher; where it is missing QEMU 10 pipes hooks into logger and hangs. */
 const QEMU_LOG = "/var/log/qga-fsfreeze-hook.log";
 
@@ -128,6 +144,7 @@ function qemuSwitches(home: string): readonly Switch[] {
     key: "fsfreeze-hook",
     value: `${home}/fsfreeze-hook`,
     offValues: [],
+    isOnByDefault: false,
     mode: 0o644,
     keepAt: `/etc/qemu/qemu-ga.conf${KEPT}`,
     unitFiles: UNIT_PATHS,
@@ -204,6 +221,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
             `/etc/vmware-tools/99-locktables${KEPT}`,
           ),
         ],
+        switches: VMWARE_SWITCHES,
         canVeto: true,
         told: [],
       },
@@ -216,6 +234,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
           hook("/usr/sbin/pre-freeze-script", "pre", 0o755),
           hook("/usr/sbin/post-thaw-script", "post", 0o755),
         ],
+        switches: VMWARE_SWITCHES,
         canVeto: true,
         told: [],
       },
@@ -359,6 +378,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
         key: "enabled",
         value: "true",
         offValues: ["false"],
+        isOnByDefault: false,
         mode: 0o644,
         keepAt: `/etc/default/instance_configs.cfg${KEPT}`,
         unitFiles: [],

@@ -107,12 +107,17 @@ export function wantedFiles(
 /** Whether a caller's switch is on, or its agent is started with the hook named. */
 export function isSwitchedOn(one: Switch, tree: Tree): boolean {
   const entry = tree.look(one.path);
-  return entry?.kind === "file" && entry.text !== null &&
-      iniValue(entry.text, one.section, one.key) === one.value ||
-    one.unitFiles.some((path) => {
-      const unit = tree.look(path);
-      return unit?.kind === "file" && unit.text !== null && one.unitOption.test(unit.text);
-    });
+  const text = entry?.kind === "file" ? entry.text : null;
+  const value = text === null ? null : iniValue(text, one.section, one.key);
+  if (
+    value === one.value || (one.isOnByDefault && (value === null || !one.offValues.includes(value)))
+  ) {
+    return true;
+  }
+  return one.unitFiles.some((path) => {
+    const unit = tree.look(path);
+    return unit?.kind === "file" && unit.text !== null && one.unitOption.test(unit.text);
+  });
 }
 
 /** What install would do, on top of what the receipt says was done before. */

@@ -236,6 +236,24 @@ Deno.test("a switch that is off is turned on without asking", () => {
   assert.ok(words(plan).includes(`write ${CFG}`));
 });
 
+Deno.test("what is on by default is set only where it is off", () => {
+  const conf = "/etc/vmware-tools/tools.conf";
+  const stepsWith = (text: string) =>
+    words(
+      planned(
+        planInstall(
+          request("vmware"),
+          memoryTree({ [conf]: file(text, 0o644) }),
+          emptyReceipt([]),
+        ),
+      ),
+    );
+  for (const on of ["", "[vmbackup]\n#execScripts=false\n", "[vmbackup]\nexecScripts=true\n"]) {
+    assert.ok(!stepsWith(on).includes(`write ${conf}`), on);
+  }
+  assert.ok(stepsWith("[vmbackup]\nexecScripts=false\n").includes(`write ${conf}`));
+});
+
 Deno.test("a directory that is not ours to make is refused with the command", () => {
   const refusal = refused(
     planInstall(request("nutanix"), memoryTree(NOTHING), emptyReceipt([])),

@@ -112,6 +112,12 @@ export const HOOK_CASES: readonly HookCase[] = [
       printf '[Snapshots]\\nenabled = false\\n' >/etc/default/instance_configs.cfg`,
   },
   {
+    code: "switch-off",
+    name: "VMware Tools are told to run no scripts",
+    given: `locktables install vmware
+      printf '[vmbackup]\\nexecScripts=false\\n' >/etc/vmware-tools/tools.conf`,
+  },
+  {
     code: "dispatcher-not-runnable",
     name: "somebody has switched the dispatcher off",
     given: `${QEMU} locktables install qemu; chmod 644 /etc/qemu/fsfreeze-hook`,
