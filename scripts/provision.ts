@@ -19,7 +19,7 @@ export interface ProvisionOptions {
   readonly mariadb: true;
   /** MySQL from Debian sid as well. */
   readonly mysql: boolean;
-  /** The programs and servers that only tests use: strace, MariaDB 11.8, Galera. */
+  /** The programs and servers that only tests use: strace, a third shell, MariaDB 11.8, Galera. */
   readonly testTools?: boolean;
   /** Further Debian packages. */
   readonly packages?: readonly string[];
@@ -30,7 +30,21 @@ export interface ProvisionOptions {
 /** The -core packages have the programs alone: no service is started, no user is made. */
 const MARIADB_PACKAGES = ["mariadb-server-core", "mariadb-client-core"];
 const SYSTEM_PACKAGES = ["e2fsprogs", "util-linux", "mount", "procps"];
-const TEST_PACKAGES = ["strace", "shellcheck", "shfmt", "busybox"];
+const TEST_PACKAGES = [
+  "strace",
+  // Judge shell scripts: the text of the hooks, too.
+  "shellcheck",
+  "shfmt",
+  // A release knows its commit.
+  "git",
+  // A third shell with tools of its own; the installer's downloaders and its other checksum.
+  "busybox",
+  "curl",
+  "wget",
+  "openssl",
+  // Reads the manual page, and says what is wrong with it.
+  "mandoc",
+];
 const TREE_PACKAGES = ["mmdebstrap", "debian-archive-keyring"];
 
 /** Bound of one apt-get call, its wait for another apt included. */
