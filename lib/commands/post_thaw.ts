@@ -4,7 +4,7 @@
  */
 import { askLocker, type ControlWord } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
-import { complain, complainOf, sayBriefly } from "../report/print.ts";
+import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal } from "../report/refusal.ts";
 import { closedLine, isGoodEnd } from "../report/window_text.ts";
 import { atMost } from "../sys/at_most.ts";
@@ -35,6 +35,7 @@ export type Closing =
 /** The hook. `isAborted`: the caller gave up its snapshot. */
 export async function postThaw(isAborted: boolean): Promise<ExitCode> {
   Deno.permissions.revokeSync({ name: "run" }); // starts no program
+  beBrief();
   const closing = await closeFreezeWindow(isAborted);
   switch (closing.kind) {
     case "nothing":
@@ -48,9 +49,7 @@ export async function postThaw(isAborted: boolean): Promise<ExitCode> {
     case "closed": {
       const isGood = isGoodEnd(closing.record);
       await (isGood ? sayBriefly : complain)(closedLine(closing.record));
-      if (isGood) {
-        for (const warning of closing.record.warnings) await complain(`Warning: ${warning}`);
-      }
+      if (isGood) await complainOfWarnings(closing.record.warnings);
       return isGood ? EXIT.ok : EXIT.notHeld;
     }
     default:

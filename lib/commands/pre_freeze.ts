@@ -7,7 +7,7 @@ import { ACCEPTED, CANCELLED } from "../locker/starter_protocol.ts";
 import { askLocker, type ControlAnswer } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
 import { frozenLine } from "../report/window_text.ts";
-import { complain, complainOf, sayBriefly } from "../report/print.ts";
+import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import { parseRecord, type WindowRecord } from "../window/record.ts";
 import { atMost } from "../sys/at_most.ts";
@@ -36,21 +36,30 @@ const STATUS_LIMIT_MS = 1_000;
 /** How opening a window ended. */
 export type Opening =
   | { readonly kind: "frozen"; readonly record: WindowRecord }
-  | { readonly kind: "refused"; readonly refusal: Refusal; readonly mayProceed: boolean };
+  | {
+    readonly kind: "refused";
+    readonly refusal: Refusal;
+    readonly mayProceed: boolean;
+    readonly warnings: readonly string[];
+  };
 
 /** The hook. */
 export async function preFreeze(caller: string | null): Promise<ExitCode> {
+  beBrief();
   const opening = await openFreezeWindow(caller);
   if (opening.kind === "frozen") {
     await sayBriefly(frozenLine(opening.record));
+    await complainOfWarnings(opening.record.warnings);
     return EXIT.ok;
   }
+  if (opening.mayProceed) {
+    await complain(
+      "GOING ON WITHOUT A LOCK (on_failure=proceed): this snapshot is not quiesced. Exit 0 tells the caller to take it all the same",
+    );
+  }
   await complainOf(opening.refusal);
-  if (!opening.mayProceed) return opening.refusal.code;
-  await complain(
-    "GOING ON WITHOUT A LOCK (on_failure=proceed): this snapshot is not quiesced. Exit 0 tells the caller to take it all the same",
-  );
-  return EXIT.ok;
+  await complainOfWarnings(opening.warnings);
+  return opening.mayProceed ? EXIT.ok : opening.refusal.code;
 }
 
 /** Opens a window and returns once it is frozen, or once nothing of it is left. */
@@ -100,16 +109,13 @@ async function startLocker(caller: string | null): Promise<Opening> {
   let limitMs = START_LIMIT_MS;
   let mayProceed = false;
   let record: WindowRecord | null = null;
-  let told = 0;
-  const warn = async (warnings: readonly string[]) => {
-    for (const warning of warnings.slice(told)) await complain(`Warning: ${warning}`);
-    told = Math.max(told, warnings.length);
-  };
+  let warnings: readonly string[] = [];
   const refused = (refusal: Refusal): Opening => ({
     kind: "refused",
     refusal,
     // Not for a caller that has given up, and not over a defect of ours.
     mayProceed: mayProceed && !isCancelled && refusal.code !== EXIT.defect,
+    warnings,
   });
   while (true) {
     const message = await atMost(Promise.race([messages.next(), cancelled]), limitMs, null);
@@ -117,7 +123,7 @@ async function startLocker(caller: string | null): Promise<Opening> {
       case "started":
         limitMs = message.freeze_timeout_ms + REFUSE_LIMIT_MS;
         mayProceed = message.on_failure === "proceed";
-        await warn(message.warnings);
+        warnings = message.warnings;
         break;
       case "frozen":
         record = message.record;
@@ -125,7 +131,6 @@ async function startLocker(caller: string | null): Promise<Opening> {
         break;
       case "held":
         if (record === null) break;
-        await warn(record.warnings);
         return { kind: "frozen", record };
       case "refused":
         await atMost(child.status, END_LIMIT_MS, null);
@@ -173,7 +178,7 @@ async function endLocker(child: Deno.ChildProcess): Promise<Refusal> {
 }
 
 function refusedAs(refusal: Refusal): Opening {
-  return { kind: "refused", refusal, mayProceed: false };
+  return { kind: "refused", refusal, mayProceed: false, warnings: [] };
 }
 
 /** The refusal while a window is open, with since when and until when. */

@@ -1,7 +1,7 @@
 /** rehearse: a real window without a snapshot, to see on a working day what the night will cost. */
 import { instanceSocket } from "../mysql/instance_socket.ts";
 import { openSession, type Session } from "../mysql/session.ts";
-import { complain, complainOf, sayAll } from "../report/print.ts";
+import { complain, complainOf, complainOfWarnings, sayAll } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal } from "../report/refusal.ts";
 import {
   closedLine,
@@ -37,7 +37,11 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
   if (isRefusal(watch)) return await complainOf(watch);
   try {
     const opening = await openFreezeWindow(null);
-    if (opening.kind === "refused") return await complainOf(opening.refusal);
+    if (opening.kind === "refused") {
+      await complainOfWarnings(opening.warnings);
+      return await complainOf(opening.refusal);
+    }
+    await complainOfWarnings(opening.record.warnings);
     if (!asJson) await sayAll(frozenLine(opening.record));
     const mostWaiting = await hold(holdMs, watch);
     const closing = await closeFreezeWindow(false);

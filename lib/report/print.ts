@@ -8,8 +8,23 @@ import type { ExitCode, Refusal } from "./refusal.ts";
 /** Longest wait for somebody to read, in milliseconds. */
 const PRINT_LIMIT_MS = 500;
 
-/** Longest text a hook prints, in bytes; agents hand on a few hundred, Azure's pipe takes 64 KiB. */
-const HOOK_TEXT_LIMIT = 2_000;
+/**
+ * Longest text of one hook over all its lines, in bytes; agents hand on a few hundred, Azure's pipe
+ * takes 64 KiB. An ordinary line has 100 to 300; the GRANT of five privileges to an account with
+ * long names makes 550, a refusal that names four statements of such accounts 860.
+ */
+export const HOOK_TEXT_LIMIT = 1_000;
+
+/** What is still worth printing of a line that does not fit, in bytes; else it is left out. */
+const SHORTEST_PART = 200;
+
+/** What is left to say, in bytes; people may read as much as there is. */
+let bytesLeft = Number.POSITIVE_INFINITY;
+
+/** From now on this process is a hook and prints {@linkcode HOOK_TEXT_LIMIT} bytes at most. */
+export function beBrief(): void {
+  bytesLeft = HOOK_TEXT_LIMIT;
+}
 
 interface Output {
   write(bytes: Uint8Array): Promise<number>;
@@ -38,23 +53,55 @@ export async function sayAll(text: string): Promise<void> {
   }
 }
 
-/** Prints one line of a hook on stdout. */
+/** Prints one line of a hook on stdout. The most important line of a hook comes first. */
 export function sayBriefly(text: string): Promise<void> {
-  return print(Deno.stdout, `${brief(text)}\n`);
+  return printLine(Deno.stdout, text, "");
 }
 
 /** Prints one line on stderr. */
 export function complain(text: string): Promise<void> {
-  return print(Deno.stderr, `locktables: ${brief(text)}\n`);
+  return printLine(Deno.stderr, `locktables: ${text}`, "");
 }
 
-/** Prints a refusal: what, where, and what to do, in one line on stderr; returns its exit code. */
-export async function complainOf(refusal: Refusal): Promise<ExitCode> {
-  await complain(`${refusal.summary}. ${refusal.hint}.`);
-  return refusal.code;
+/**
+ * Prints a refusal: what, where, and what to do, in one line on stderr. What to do is never cut:
+ * it has the command that helps. Returns its exit code.
+ */
+export async function complainOf({ summary, hint, code }: Refusal): Promise<ExitCode> {
+  await printLine(Deno.stderr, `locktables: ${summary}`, `. ${hint}.`);
+  return code;
 }
 
-function brief(text: string): string {
-  const line = text.replaceAll(/\s*\n\s*/g, " ");
-  return line.length <= HOOK_TEXT_LIMIT ? line : `${line.slice(0, HOOK_TEXT_LIMIT - 1)}…`;
+/** Prints what a window has to do without, one line each on stderr; its record has them too. */
+export async function complainOfWarnings(warnings: readonly string[]): Promise<void> {
+  for (const warning of warnings) await complain(`Warning: ${warning}`);
+}
+
+async function printLine(output: Output, what: string, remedy: string): Promise<void> {
+  const line = fitted(oneLine(what), oneLine(remedy), bytesLeft - 1);
+  if (line === "") return;
+  bytesLeft -= sizeOf(line) + 1;
+  await print(output, `${line}\n`);
+}
+
+/** A statement in it may have anything in it: nothing ends the line, and no terminal obeys it. */
+function oneLine(text: string): string {
+  return text.replaceAll(/\s*\p{Cc}+\s*/gu, " ");
+}
+
+/**
+ * Both texts in at most `limit` bytes: the first is cut where they are longer, the second only
+ * where there is no room for it. Nothing at all where too little would be left.
+ */
+export function fitted(what: string, remedy: string, limit: number): string {
+  if (sizeOf(what) + sizeOf(remedy) <= limit) return what + remedy;
+  const room = limit - sizeOf(remedy) - sizeOf("…");
+  if (room < SHORTEST_PART) return remedy === "" ? "" : fitted(what + remedy, "", limit);
+  // Whole characters only.
+  const { read } = new TextEncoder().encodeInto(what, new Uint8Array(room));
+  return `${what.slice(0, read)}…${remedy}`;
+}
+
+function sizeOf(text: string): number {
+  return new TextEncoder().encode(text).length;
 }
