@@ -95,17 +95,20 @@ function ofFile(
     )];
   }
   if (!isHook || isLink(entry, facts.program)) return [];
+  const [wanted] = form === undefined
+    ? []
+    : wantedFiles(caller, form, facts.program, facts.version).filter((one) => one.path === path);
+  if (entry.kind === "file" && entry.text !== null && wanted?.isAsGood(entry.text)) {
+    return ofRights(path, entry, file.mode, again);
+  }
   if (entry.kind !== "file" || entry.sha256 !== file.sha256) {
     return [finding("hook-changed", `${path} was changed since it was installed`, {
       remedy: `mv ${path} /root/ && ${again}`,
     })];
   }
-  const wanted = form === undefined
-    ? []
-    : wantedFiles(caller, form, facts.program, facts.version).filter((one) => one.path === path);
   return [
     ...ofRights(path, entry, file.mode, again),
-    ...(wanted.every(({ text }) => digestOf(text) === entry.sha256) ||
+    ...(wanted === undefined || digestOf(wanted.text) === entry.sha256 ||
         facts.tree.look(program) === null
       ? []
       : [finding(

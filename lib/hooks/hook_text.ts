@@ -44,6 +44,25 @@ export function hookText(parts: HookParts): string {
   }
 }
 
+/**
+ * Whether a text does for a hook what its own would, though the operator has changed it: in Azure's
+ * configuration times and continueBackupOnFailure are for him to decide.
+ */
+export function isAsGood(text: string, { form, file }: Pick<HookParts, "form" | "file">): boolean {
+  if (file.role !== "azure-config") return false;
+  try {
+    const config = JSON.parse(text) as Readonly<Record<string, unknown>> | null;
+    return config?.["preScriptLocation"] === pathOf("pre", form) &&
+      config?.["postScriptLocation"] === pathOf("post", form);
+  } catch {
+    return false;
+  }
+}
+
+function pathOf(role: HookFile["role"], form: Form): string | undefined {
+  return form.files.find((file) => file.role === role)?.path;
+}
+
 function head({ caller, form, program, version }: HookParts): string {
   const option = form.option === null ? "" : ` ${form.option}`;
   return `#!/bin/sh
@@ -209,12 +228,11 @@ function ssmDocument(parts: HookParts): string {
  * leaves 5 to `freeze_timeout`. Keys: azure-linux-extensions VMBackup/main/PluginHost.py.
  */
 function azureConfig({ form, caller, version }: HookParts): string {
-  const pathOf = (role: HookFile["role"]) => form.files.find((file) => file.role === role)?.path;
   const config = {
     pluginName: "ScriptRunner",
     appName: `locktables-hook ${caller} ${version}`,
-    preScriptLocation: pathOf("pre"),
-    postScriptLocation: pathOf("post"),
+    preScriptLocation: pathOf("pre", form),
+    postScriptLocation: pathOf("post", form),
     preScriptParams: [],
     postScriptParams: [],
     preScriptNoOfRetries: 0,

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 import { INSTALL_PATHS } from "../sys/install_rights.ts";
 import { type Caller, CALLER_TABLE, DIRECTORY_MODES, type Form, type Switch } from "./callers.ts";
-import { hookText, readMark } from "./hook_text.ts";
+import { hookText, isAsGood, readMark } from "./hook_text.ts";
 import { iniValue, withIniValue } from "./ini.ts";
 import type { Install, InstalledFile, Receipt } from "./receipt.ts";
 import { type Entry, parentOf, type Step, type Tree } from "./tree.ts";
@@ -19,6 +19,7 @@ d /run/veeam 0700 root root -
 `,
   mode: 0o644,
   keepAt: "/etc/tmpfiles.d/locktables.conf.locktables-kept",
+  isAsGood: () => false,
 } as const;
 
 /** The usual mode of a directory for hooks. */
@@ -59,6 +60,8 @@ interface Wanted {
   readonly text: string;
   readonly mode: number;
   readonly keepAt: string;
+  /** Whether what is there instead is as good. */
+  readonly isAsGood: (text: string) => boolean;
 }
 
 /** The command that installs a form of a caller's hooks. */
@@ -101,6 +104,7 @@ export function wantedFiles(
     text: hookText({ caller, form, file, program, version }),
     mode: file.mode,
     keepAt: file.keepAt,
+    isAsGood: (text) => isAsGood(text, { form, file }),
   }));
 }
 
@@ -228,7 +232,12 @@ function replacementOf(
   if (entry.kind === "link" && entry.target === program) return "linked";
   if (entry.kind === "file") {
     const isWanted = entry.sha256 === digestOf(wanted.text);
-    if (isWanted && entry.mode === wanted.mode && entry.uid === 0) return { steps: [], kept };
+    const isRight = entry.mode === wanted.mode && entry.uid === 0;
+    if (isWanted && isRight) return { steps: [], kept };
+    if (entry.text !== null && wanted.isAsGood(entry.text)) {
+      const { text, mode } = entry;
+      return { steps: isRight ? [] : [writeStep({ ...wanted, text }, { text, mode })], kept };
+    }
     const isOurs = isWanted || entry.sha256 === old?.sha256 ||
       (old === undefined && entry.text !== null && readMark(entry.text) !== null);
     if (isOurs && entry.text !== null) {
@@ -458,7 +467,7 @@ function temporaryFor(keepAt: string): string {
 }
 
 function writeStep(
-  { path, text, mode, keepAt }: Wanted,
+  { path, text, mode, keepAt }: Omit<Wanted, "isAsGood">,
   before: { readonly text: string; readonly mode: number } | null,
 ): Step {
   return { do: "write", path, temporary: temporaryFor(keepAt), text, mode, before };

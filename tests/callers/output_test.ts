@@ -1,10 +1,10 @@
 /** What hooks print: little enough for every agent, the cause and the remedy whole. */
 import assert from "node:assert/strict";
-import { type Caller, CALLER_TABLE, CALLERS } from "../../lib/hooks/callers.ts";
+import { type Caller, CALLERS, type Form } from "../../lib/hooks/callers.ts";
 import { HOOK_TEXT_LIMIT } from "../../lib/report/print.ts";
 import { openBlocker } from "../support/blocker.ts";
 import { type Guest, testOnEachServer, until } from "../support/guest.ts";
-import { placeHooks } from "../support/hooks.ts";
+import { formIn, placeHooks } from "../support/hooks.ts";
 import { connect } from "../support/server.ts";
 import { loadDocument, writeScript } from "../support/ssm_agent.ts";
 
@@ -16,13 +16,12 @@ async function hookOutput(guest: Guest, caller: Caller, direction: "pre" | "post
   const { sandbox } = guest;
   const argv = caller === "aws"
     ? ["/bin/sh", await writeScript(sandbox, await loadDocument(sandbox), `${direction}-script`)]
-    : scriptOf(caller, direction);
+    : scriptOf(await formIn(sandbox, caller), direction);
   const { stdout, stderr } = await sandbox.run(argv);
   return stderr + stdout;
 }
 
-function scriptOf(caller: Caller, direction: "pre" | "post"): string[] {
-  const files = CALLER_TABLE[caller].forms[0]?.files ?? [];
+function scriptOf({ files }: Form, direction: "pre" | "post"): string[] {
   const byVerb = files.find(({ role }) => role === "by-verb");
   return byVerb !== undefined
     ? [byVerb.path, direction === "pre" ? "freeze" : "thaw"]
@@ -84,7 +83,6 @@ testOnEachServer("hooks of every caller print a few hundred bytes", async (guest
   await admin.query("CREATE USER poor@localhost IDENTIFIED BY 'secret'");
   await admin.close();
   for (const caller of CALLERS) {
-    await guest.sandbox.sh("mkdir -p /etc/qemu && touch /etc/qemu/fsfreeze-hook");
     await placeHooks(guest.sandbox, caller);
     for (const { name, options, direction, given, says } of OUTCOMES) {
       await step.step(`${caller}: ${name}`, async () => {

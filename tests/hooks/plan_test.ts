@@ -236,6 +236,27 @@ Deno.test("a switch that is off is turned on without asking", () => {
   assert.ok(words(plan).includes(`write ${CFG}`));
 });
 
+Deno.test("Azure's configuration may be edited, as long as it names our scripts", () => {
+  const path = "/etc/azure/VMSnapshotScriptPluginConfig.json";
+  const { tree, receipt } = installed(NOTHING, request("azure"));
+  const config = tree.look(path);
+  assert.ok(config?.kind === "file" && config.text !== null);
+  const strict = config.text.replace(
+    '"continueBackupOnFailure": true',
+    '"continueBackupOnFailure": false',
+  );
+  const edited = changed(tree, { [path]: file(strict, 0o600) });
+  const again = planned(planInstall(request("azure", { version: "1.1.0" }), edited, receipt));
+  assert.ok(!words(again).includes(`write ${path}`), words(again).join());
+  const open = changed(tree, { [path]: file(strict, 0o644) });
+  const write = planned(planInstall(request("azure"), open, receipt)).steps
+    .find((step) => step.path === path);
+  assert.ok(write?.do === "write" && write.text === strict && write.mode === 0o600);
+  refused(planUninstall(ALL, edited, receipt));
+  const other = changed(tree, { [path]: file(strict.replace("azure-pre", "their-pre"), 0o600) });
+  refused(planInstall(request("azure"), other, receipt));
+});
+
 Deno.test("what is on by default is set only where it is off", () => {
   const conf = "/etc/vmware-tools/tools.conf";
   const stepsWith = (text: string) =>

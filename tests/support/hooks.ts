@@ -13,12 +13,21 @@ export async function placeHooks(
   const words = [sandbox.binary, "install", caller, "--replace"];
   const result = await sandbox.run(option === null ? words : [...words, option]);
   assert.equal(result.code, 0, result.stderr);
+  return await formIn(sandbox, caller, option);
+}
+
+/** The form of a caller's hooks that is in a sandbox: the paths are not the same everywhere. */
+export async function formIn(
+  sandbox: Sandbox,
+  caller: Caller,
+  option: string | null = null,
+): Promise<Form> {
   for (const form of CALLER_TABLE[caller].forms) {
     if (form.option !== option) continue;
     const found = await Promise.all(form.files.map(({ path }) => sandbox.exists(path)));
     if (found.every((isThere) => isThere)) return form;
   }
-  return assert.fail(`installed, but not there: ${caller} ${option}`);
+  return assert.fail(`There are no hooks of ${caller} ${option ?? ""}`);
 }
 
 /** What the package qemu-guest-agent brings, where a test has not put the real one there. */
