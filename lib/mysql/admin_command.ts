@@ -15,7 +15,9 @@ export interface AdminTarget {
  * of locktables, which may not grant itself anything.
  */
 export function adminCommand({ server, socket }: AdminTarget, statement: string): string {
-  return `${clientProgram(server)} --user=root --socket=${shellWord(socket)} -e ${
+  // Where a shell says nothing of UTF-8 the client takes its bytes for latin1.
+  const charset = /^[\x20-\x7e]*$/.test(statement) ? "" : " --default-character-set=utf8mb4";
+  return `${clientProgram(server)} --user=root --socket=${shellWord(socket)}${charset} -e ${
     shellWord(statement)
   }`;
 }
