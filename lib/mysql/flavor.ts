@@ -136,8 +136,6 @@ export interface CheckCapabilities {
   readonly inexactWorkersVariable: string | null;
   /** The statement that starts a channel's threads again. */
   readonly startReplica: (channel: string) => string;
-  /** The statements that put a replica's workers in one thread, which knows its position. */
-  readonly applyInOneThread: string;
 }
 
 /**
@@ -197,9 +195,6 @@ export function checkCapabilitiesOf(server: ServerVersion): CheckCapabilities {
       isMariadb
         ? `START SLAVE ${quoted(channel)}`
         : `START ${saysReplica ? "REPLICA" : "SLAVE"} FOR CHANNEL ${quoted(channel)}`,
-    applyInOneThread: saysReplica
-      ? `STOP REPLICA SQL_THREAD; SET GLOBAL ${workers}=0; START REPLICA SQL_THREAD`
-      : `STOP SLAVE SQL_THREAD; SET GLOBAL ${workers}=0; START SLAVE SQL_THREAD`,
   };
 }
 

@@ -32,7 +32,13 @@ import {
   type MethodName,
   METHODS,
 } from "./methods.ts";
-import { galeraRefusal, groupMember, replicaPositions, wsrepPosition } from "./topology.ts";
+import {
+  galeraRefusal,
+  groupMember,
+  rejectingRefusal,
+  replicaPositions,
+  wsrepPosition,
+} from "./topology.ts";
 import { accountOf, checkPrivileges, type PrivilegeLoss, type Purpose } from "./privileges.ts";
 import { openSession, type Row, type Session } from "./session.ts";
 
@@ -220,6 +226,7 @@ const VARIABLES = [
   "max_connections",
   "thread_handling",
   "wsrep_on",
+  "wsrep_reject_queries",
   "group_replication_group_name",
   "datadir",
   "log_bin_basename",
@@ -297,7 +304,8 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
     ]);
     // First of a node's answers: one that is out of its cluster gives no other.
     const { wsrep } = await readTopology(control, can, { ...has, replicas: false, group: false });
-    const refused = galeraRefusal(wsrep, facts.server, options.socket);
+    const refused = galeraRefusal(wsrep, facts.server, options.socket) ??
+      rejectingRefusal(variables.get("wsrep_reject_queries"), facts.server, options.socket);
     if (refused !== null) return refuse(refused);
     // Asked once while it costs nobody anything: what the grants do not tell must not be found
     // out under the lock either.

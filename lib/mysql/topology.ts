@@ -131,6 +131,25 @@ export function galeraRefusal(
   );
 }
 
+/**
+ * Why a node that somebody keeps from taking statements must not be locked, or null: it answers
+ * SHOW and SELECT without a table, and refuses the lock itself (10.11.19).
+ * @param setting `wsrep_reject_queries`, undefined where the server has none
+ */
+export function rejectingRefusal(
+  setting: string | undefined,
+  server: ServerVersion,
+  socket: string,
+): Refusal | null {
+  return setting === undefined || setting === "NONE" ? null : refusal(
+    EXIT.unreachable,
+    "galera-not-ready",
+    `The Galera node at ${socket} has wsrep_reject_queries=${setting}; it must be NONE, or it refuses the lock`,
+    "Let it take statements again: SET GLOBAL wsrep_reject_queries=NONE",
+    adminCommand({ server, socket }, "SET GLOBAL wsrep_reject_queries=NONE"),
+  );
+}
+
 /** What this server is in its replication group. */
 export interface GroupMember {
   /** `ONLINE`, `RECOVERING`, `OFFLINE`, `ERROR`, `UNREACHABLE`. */

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import {
   galeraRefusal,
   groupMember,
+  rejectingRefusal,
   replicaPositions,
   wsrepPosition,
 } from "../../lib/mysql/topology.ts";
@@ -163,6 +164,15 @@ for (const [sentence, status, expected] of STATES) {
     assert.match(refused?.summary ?? "", /\/run\/mysqld\/mysqld\.sock/);
   });
 }
+
+Deno.test("wsrep: a node that is kept from taking statements is refused, any other is not", () => {
+  const ask = (setting?: string) =>
+    rejectingRefusal(setting, server("10.11.19-MariaDB"), "/run/mysqld/mysqld.sock");
+  assert.deepEqual([ask(), ask("NONE")], [null, null]);
+  const refused = ask("ALL_KILL");
+  assert.deepEqual([refused?.code, refused?.reason], [20, "galera-not-ready"]);
+  assert.match(refused?.summary ?? "", /wsrep_reject_queries=ALL_KILL; it must be NONE/);
+});
 
 Deno.test("group: a member is known by its state, role and view", () => {
   const row = {
