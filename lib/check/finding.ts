@@ -45,9 +45,10 @@ const SEVERITIES: readonly Severity[] = ["error", "warning", "note"];
 export function reported(findings: readonly Finding[]): Finding[] {
   const rank = ({ code, severity }: Finding) =>
     SEVERITIES.indexOf(severity) * RANK.size + (RANK.get(code) ?? 0);
-  return findings
-    .filter((one) => !findings.some((other) => hides(other, one)))
-    .sort((a, b) => rank(a) - rank(b));
+  // What is hidden itself hides nothing. No finding hides, over others, itself: that ends it.
+  const isHidden = (one: Finding): boolean =>
+    findings.some((other) => hides(other, one) && !isHidden(other));
+  return findings.filter((one) => !isHidden(one)).sort((a, b) => rank(a) - rank(b));
 }
 
 function hides(by: Finding, one: Finding): boolean {
