@@ -5,7 +5,7 @@ import { type Blocker, describeBlocker } from "../mysql/guard.ts";
 import type { Instance, InstanceFacts, InstanceWarning, Look } from "../mysql/instance.ts";
 import type { MethodChoice } from "../mysql/methods.ts";
 import { globalPrivileges } from "../mysql/privileges.ts";
-import { SIZED_TABLES, type Survey, type UnloggedTable } from "../mysql/survey.ts";
+import { SIZED_TABLES, type Survey, TABLES_MOST, type UnloggedTable } from "../mysql/survey.ts";
 import type { GroupMember, ReplicaPosition, WsrepPosition } from "../mysql/topology.ts";
 import { EXIT, refusal } from "../report/refusal.ts";
 import type { FindingCode } from "./catalogue.ts";
@@ -279,9 +279,7 @@ const tables: Decider = (server) => {
     of(
       server,
       "non-transactional-tables",
-      `${facts.name}: ${found.length} ${
-        found.length === 1 ? "table" : "tables"
-      } without transactions${sizeOf(found)}: ${names}${
+      `${facts.name}: ${countOf(found)} without transactions${sizeOf(found)}: ${names}${
         found.length > named.length ? ", …" : ""
       }. Only the lock makes their image whole`,
       command(
@@ -293,6 +291,11 @@ const tables: Decider = (server) => {
     ),
   ];
 };
+
+function countOf({ length }: readonly UnloggedTable[]): string {
+  const more = length >= TABLES_MOST ? " or more" : "";
+  return `${length}${more} ${length === 1 ? "table" : "tables"}`;
+}
 
 /** How big they are, as far as they were asked. */
 function sizeOf(found: readonly UnloggedTable[]): string {

@@ -23,7 +23,7 @@ const TABLES_LIMIT_MS = 3_000;
 const STOP_MS = 250;
 
 /** Where tables are counted no further: more names than anybody reads, and half a megabyte. */
-const TABLES_MOST = 10_000;
+export const TABLES_MOST = 10_000;
 
 /** How many tables are asked for their size: on MariaDB each is opened for it. */
 export const SIZED_TABLES = 20;
@@ -113,18 +113,29 @@ export async function survey(options: SurveyOptions): Promise<Survey> {
   } catch (error) {
     return nothing(refusalFor(error, `Cannot open a third session as ${options.user}`, options));
   }
-  /** The rows of one answer; null where there is none, which is noted unless it is a "may not". */
-  const ask = async (question: string, sql: string, limitMs = QUESTION_LIMIT_MS) => {
+  let isStuck = false;
+  /** One answer; null where there is none, which is noted unless it is a "may not". */
+  const attempt = async <T>(
+    question: string,
+    asked: (limitMs: number) => Promise<T>,
+    mostMs = QUESTION_LIMIT_MS,
+  ): Promise<T | null> => {
+    // A session that owes an answer takes no other question.
+    if (isStuck) return null;
+    const limitMs = Math.round(Math.min(mostMs, leftMs()));
     try {
-      return await session.query(sql, Math.min(limitMs, leftMs()));
+      return await asked(limitMs);
     } catch (error) {
-      const { errno, message } = driverError(error);
-      if (errno === undefined || !DENIED.includes(errno)) {
-        unanswered.push({ question, why: message });
-      }
+      const { errno, code, message } = driverError(error);
+      if (errno !== undefined && DENIED.includes(errno)) return null;
+      isStuck = errno === undefined;
+      const why = code === "NO_ANSWER" ? `no answer within ${limitMs} ms` : message;
+      unanswered.push({ question, why: isStuck ? `${why}, and nothing more was asked` : why });
       return null;
     }
   };
+  const ask: Ask = (question, sql, mostMs) =>
+    attempt(question, (limitMs) => session.query(sql, limitMs), mostMs);
   try {
     const check = checkCapabilitiesOf(server);
     const settings = check.questionSettings(Math.min(TABLES_LIMIT_MS, leftMs()));
@@ -135,8 +146,7 @@ export async function survey(options: SurveyOptions): Promise<Survey> {
       "its variables",
       `SHOW /* locktables */ GLOBAL VARIABLES WHERE Variable_name IN (${list(VARIABLES)})`,
     );
-    const holder = await nameHolder(session, Math.min(QUESTION_LIMIT_MS, leftMs()))
-      .catch(() => null); // a server that gives out no names is warned of by the window
+    const holder = await attempt("its named locks", (limitMs) => nameHolder(session, limitMs));
     const channels = options.isReplica
       ? await ask("its replica channels", capabilitiesOf(server).replicaStatusStatement)
       : [];
@@ -176,7 +186,7 @@ export async function survey(options: SurveyOptions): Promise<Survey> {
 /** The account may not: which privilege is missing is said elsewhere. */
 const DENIED = [1142, 1227];
 
-type Ask = (question: string, sql: string, limitMs?: number) => Promise<readonly Row[] | null>;
+type Ask = (question: string, sql: string, mostMs?: number) => Promise<readonly Row[] | null>;
 
 async function unloggedTables(ask: Ask): Promise<UnloggedTable[]> {
   const limitMs = TABLES_LIMIT_MS + STOP_MS;
