@@ -1,7 +1,8 @@
 /**
  * Puts on this machine what the demo, the tests and CI need: Debian's packages; MySQL and a newer
- * MariaDB from Debian sid, each in a folder of its own, because stable Debian has neither; and
- * Galera's provider, unpacked and not installed.
+ * MariaDB from Debian sid, each in a folder of its own, because stable Debian has neither; QEMU's
+ * guest agents of three Debian releases, likewise; and Galera's provider, unpacked and not
+ * installed.
  */
 
 import {
@@ -19,7 +20,7 @@ export interface ProvisionOptions {
   readonly mariadb: true;
   /** MySQL from Debian sid as well. */
   readonly mysql: boolean;
-  /** The programs and servers that only tests use: strace, a third shell, MariaDB 11.8, Galera. */
+  /** What only tests use: strace, other shells and filesystems, MariaDB 11.8, Galera, qemu-ga. */
   readonly testTools?: boolean;
   /** Further Debian packages. */
   readonly packages?: readonly string[];
@@ -42,6 +43,8 @@ const TEST_PACKAGES = [
   "curl",
   "wget",
   "openssl",
+  // A filesystem to freeze.
+  "xfsprogs",
   // Reads the manual page, and says what is wrong with it.
   "mandoc",
 ];
@@ -53,22 +56,32 @@ const APT_TIMEOUT_MS = 600_000;
 /** How long another apt may hold the lock: unattended upgrades of a fresh machine take about this. */
 const APT_LOCK_TIMEOUT_S = 120;
 
-/** Bound of fetching and unpacking a server's tree; 8 s on a good line. */
+/** Bound of fetching and unpacking a tree; 8 s on a good line. */
 const TREE_TIMEOUT_MS = 600_000;
 
 /** Bump when the trees must be made anew. */
 const TREE_FORMAT = 1;
 
-/** A server of Debian sid that is unpacked and not installed. */
-interface SidTree {
+/** A package of some Debian release that is unpacked, with all it needs, and not installed. */
+interface Tree {
   readonly package: string;
+  readonly suite: string;
   /** Name of its folder in the cache, without the format. */
   readonly folder: string;
 }
 
 /** One tree each: the two packages conflict, so apt does not resolve them together. */
-const MYSQL_TREE: SidTree = { package: "mysql-server-core", folder: "mysql-sid" };
-const MARIADB_TREE: SidTree = { package: "mariadb-server-core", folder: "mariadb-sid" };
+const MYSQL_TREE: Tree = { package: "mysql-server-core", suite: "sid", folder: "mysql-sid" };
+const MARIADB_TREE: Tree = { package: "mariadb-server-core", suite: "sid", folder: "mariadb-sid" };
+
+/**
+ * The releases whose qemu-ga the tests run: the last one that gives a hook no output, and two of
+ * those that read what a hook says to its end. Installed, the package would start a service.
+ */
+export const QEMU_AGENT_SUITES = ["bookworm", "trixie", "sid"] as const;
+
+/** One of {@linkcode QEMU_AGENT_SUITES}. */
+export type QemuAgentSuite = typeof QEMU_AGENT_SUITES[number];
 
 /** Debian's Galera provider for its MariaDB: one shared object, no service. */
 const GALERA_PACKAGE = "galera-4";
@@ -81,9 +94,9 @@ export async function provision(options: ProvisionOptions): Promise<void> {
   const log = options.log ?? ((line: string) => console.log(line));
   const wanted = [
     ...(options.mysql ? [MYSQL_TREE] : []),
-    ...(options.testTools ? [MARIADB_TREE] : []),
+    ...(options.testTools ? [MARIADB_TREE, ...QEMU_AGENT_SUITES.map(qemuAgentTree)] : []),
   ];
-  const trees: SidTree[] = [];
+  const trees: Tree[] = [];
   for (const tree of wanted) if (!await pathExists(await treePath(tree))) trees.push(tree);
   await installPackages([
     ...MARIADB_PACKAGES,
@@ -106,12 +119,21 @@ export function mariadbTreePath(): Promise<string> {
   return treePath(MARIADB_TREE);
 }
 
+/** Where the tree of a release's QEMU guest agent is, or will be. */
+export function qemuAgentTreePath(suite: QemuAgentSuite): Promise<string> {
+  return treePath(qemuAgentTree(suite));
+}
+
+function qemuAgentTree(suite: QemuAgentSuite): Tree {
+  return { package: "qemu-guest-agent", suite, folder: `qemu-guest-agent-${suite}` };
+}
+
 /** Where Galera's provider is, or will be. */
 export async function galeraProviderPath(): Promise<string> {
   return `${await galeraPath()}/usr/lib/libgalera_smm.so`;
 }
 
-async function treePath(tree: SidTree): Promise<string> {
+async function treePath(tree: Tree): Promise<string> {
   return `${await cacheDirectory()}/${tree.folder}-${TREE_FORMAT}`;
 }
 
@@ -211,12 +233,12 @@ function aptGet(args: readonly string[], cwd?: string) {
   });
 }
 
-/** Unpacks a server and every library it needs into one folder, complete or not at all. */
-async function installTree(tree: SidTree, log: (line: string) => void): Promise<void> {
+/** Unpacks a program and every library it needs into one folder, complete or not at all. */
+async function installTree(tree: Tree, log: (line: string) => void): Promise<void> {
   if (Deno.uid() !== 0) throw new ScriptError(`Not root: cannot unpack ${tree.package}`);
-  log(`install  ${tree.package} from Debian sid, unpacked into the cache`);
+  log(`install  ${tree.package} from Debian ${tree.suite}, unpacked into the cache`);
   await intoCache(await treePath(tree), async (temporary) => {
-    await runOrFail(`Unpacking ${tree.package} from Debian sid`, [
+    await runOrFail(`Unpacking ${tree.package} from Debian ${tree.suite}`, [
       "mmdebstrap",
       "--quiet",
       "--variant=extract",
@@ -224,7 +246,7 @@ async function installTree(tree: SidTree, log: (line: string) => void): Promise<
       // A mirror may be a snapshot past its date; the signatures are still checked.
       '--aptopt=Acquire::Check-Valid-Until "false"',
       `--include=${tree.package}`,
-      "sid",
+      tree.suite,
       temporary,
       DEBIAN_MIRROR,
     ], { timeoutMs: TREE_TIMEOUT_MS });
