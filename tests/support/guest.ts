@@ -33,6 +33,7 @@ export interface Status {
 
 /** What tests look at in a record. */
 export interface StatusRecord {
+  readonly window_id: string;
   readonly phase: string;
   readonly outcome: string | null;
   readonly reason: string | null;
@@ -61,14 +62,25 @@ export interface PendingWrite {
 /** Opens a guest. `args`: further arguments of the server. */
 export async function openGuest(flavor: Flavor, args: readonly string[] = []): Promise<Guest> {
   const server = await startServer(flavor, { args });
-  const sandbox = await openSandbox();
+  return await guestOf(server, await openSandbox());
+}
+
+/**
+ * The guest of a server and a sandbox. `expected`: pids of processes in the sandbox that are not a
+ * window's, such as those of a server that runs inside.
+ */
+export async function guestOf(
+  server: Server,
+  sandbox: Sandbox,
+  expected: () => readonly number[] = () => [],
+): Promise<Guest> {
   await sandbox.bindServer(server);
   const admin = await connect(server);
   await admin.query("CREATE DATABASE IF NOT EXISTS shop");
   await admin.query("CREATE TABLE IF NOT EXISTS shop.orders (id INT AUTO_INCREMENT PRIMARY KEY)");
   await admin.close();
   const guest: Guest = {
-    flavor,
+    flavor: server.flavor,
     server,
     sandbox,
     locktables: (...args) => sandbox.run([sandbox.binary, ...args], { timeoutMs: 30_000 }),
@@ -86,7 +98,7 @@ export async function openGuest(flavor: Flavor, args: readonly string[] = []): P
     async assertNothingLeft() {
       const deadline = performance.now() + 2_000;
       while (true) {
-        const left = await whatIsLeft(guest);
+        const left = await whatIsLeft(guest, expected());
         if (left.length === 0) break;
         if (performance.now() > deadline) assert.fail(`left behind: ${left.join("; ")}`);
         await sleep(20);
@@ -177,8 +189,13 @@ async function lockersOf(sandbox: Sandbox) {
   return (await processesOf(sandbox)).filter(({ cmdline }) => cmdline.includes(" locker"));
 }
 
-async function whatIsLeft({ sandbox, server }: Guest): Promise<string[]> {
-  const processes = (await processesOf(sandbox)).filter(({ cmdline }) => cmdline !== "");
+async function whatIsLeft(
+  { sandbox, server }: Guest,
+  expected: readonly number[],
+): Promise<string[]> {
+  const processes = (await processesOf(sandbox)).filter(({ pid, cmdline }) =>
+    cmdline !== "" && !expected.includes(pid)
+  );
   const files =
     (await sandbox.sh("ls -A /run/veeam 2>/dev/null; ls /var/lib/locktables/*.tmp 2>/dev/null"))
       .stdout.split("\n").filter((name) => name !== "");

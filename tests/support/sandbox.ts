@@ -175,20 +175,30 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
   return sandbox;
 }
 
-/** The operations on the namespace of a keeper. */
-function sandboxOf(keeperPid: number, close: () => Promise<void>): Sandbox {
-  // nsenter becomes the command. --root: without it the root would be the namespace's, which is
-  // the machine's own where the tests run in a chroot. --wdns: a directory as it is inside.
-  const enter = (argv: readonly string[], cwd: string | undefined): string[] => [
+/**
+ * What to put before a command line to run it inside: nsenter becomes the command. --root: without
+ * it the root would be the namespace's, which is the machine's own where the tests run in a chroot.
+ * --wdns: a directory as it is inside.
+ */
+export function enterSandbox({ keeperPid }: Pick<Sandbox, "keeperPid">, cwd = "/"): string[] {
+  return [
+    "/usr/bin/nsenter",
     `--mount=/proc/${keeperPid}/ns/mnt`,
     `--root=/proc/${keeperPid}/root`,
-    `--wdns=${cwd ?? "/"}`,
+    `--wdns=${cwd}`,
     "--",
+  ];
+}
+
+/** The operations on the namespace of a keeper. */
+function sandboxOf(keeperPid: number, close: () => Promise<void>): Sandbox {
+  const enter = (argv: readonly string[], cwd?: string) => [
+    ...enterSandbox({ keeperPid }, cwd),
     ...argv,
   ];
   const runInside: Sandbox["run"] = async (argv, options = {}) => {
     const started = performance.now();
-    const result = await run(["/usr/bin/nsenter", ...enter(argv, options.cwd)], {
+    const result = await run(enter(argv, options.cwd), {
       cwd: "/",
       clearEnv: true,
       env: options.env ?? {},
@@ -213,8 +223,9 @@ function sandboxOf(keeperPid: number, close: () => Promise<void>): Sandbox {
     run: runInside,
     spawn(argv, options = {}) {
       const { env, cwd, ...stdio } = options;
-      return new Deno.Command("/usr/bin/nsenter", {
-        args: enter(argv, cwd),
+      const [program = "", ...args] = enter(argv, cwd);
+      return new Deno.Command(program, {
+        args,
         cwd: "/",
         clearEnv: true,
         env: env ?? {},

@@ -12,6 +12,7 @@ import {
   ScriptError,
   tail,
 } from "../../scripts/shell.ts";
+import { enterSandbox, type Sandbox } from "./sandbox.ts";
 
 /** The two families that the product supports. */
 export type Flavor = "mariadb" | "mysql";
@@ -44,6 +45,8 @@ export interface Server {
 export interface ServerOptions {
   /** Folder to use; it is kept. */
   readonly dir?: string;
+  /** Runs it inside this sandbox, where its data directory is; default: on the machine. */
+  readonly sandbox?: Pick<Sandbox, "keeperPid">;
   /** Data directory, e.g. on a loop mount. One that has files is used as it is. */
   readonly datadir?: string;
   /** Further arguments of the server. */
@@ -95,7 +98,9 @@ export async function startServer(kind: ServerKind, options: ServerOptions = {})
   if (socket.length > SOCKET_PATH_MAX) {
     throw new ScriptError(`Socket path is too long (${socket.length} bytes): ${socket}`);
   }
+  const { sandbox } = options;
   const argv = [
+    ...(sandbox === undefined ? [] : enterSandbox(sandbox)),
     ...program.command,
     ...serverArguments(flavor),
     `--datadir=${datadir}`,
@@ -108,9 +113,10 @@ export async function startServer(kind: ServerKind, options: ServerOptions = {})
     await Deno.mkdir(socketDir, { recursive: true });
     // The guest's own processes and, in checks of rights, other users must reach the socket.
     await Deno.chmod(dir, 0o755);
-    await fillDatadir(program, datadir, options.fresh ?? false);
+    const reachable = sandbox === undefined ? datadir : `/proc/${sandbox.keeperPid}/root${datadir}`;
+    await fillDatadir(program, reachable, options.fresh ?? false);
     for (const [name, text] of Object.entries(options.files ?? {})) {
-      await Deno.writeTextFile(`${datadir}/${name}`, text);
+      await Deno.writeTextFile(`${reachable}/${name}`, text);
     }
     return await launch(argv, socket, errorLog);
   };
