@@ -6,11 +6,11 @@ import { askLocker, type ControlWord } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
 import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal } from "../report/refusal.ts";
-import { closedLine, isGoodEnd } from "../report/window_text.ts";
+import { closedLine, isGoodEnd, isUnseenEnd, unseenLine } from "../report/window_text.ts";
 import { atMost } from "../sys/at_most.ts";
 import { systemClock } from "../sys/clock.ts";
 import { exists, readIfThere, removeIfThere } from "../sys/files.ts";
-import { RUN_DIR, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
+import { RECORD_FILE, RUN_DIR, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
 import { parseRecord, recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
 
 /**
@@ -37,6 +37,11 @@ export async function postThaw(isAborted: boolean): Promise<ExitCode> {
   Deno.permissions.revokeSync({ name: "run" }); // starts no program
   beBrief();
   const closing = await closeFreezeWindow(isAborted);
+  const last = lastOf(closing);
+  if (!isAborted && last !== null && isUnseenEnd(last)) {
+    await complain(unseenLine(last));
+    return EXIT.notHeld;
+  }
   switch (closing.kind) {
     case "nothing":
       await sayBriefly("Nothing to thaw: no window is open");
@@ -52,6 +57,20 @@ export async function postThaw(isAborted: boolean): Promise<ExitCode> {
       if (isGood) await complainOfWarnings(closing.record.warnings);
       return isGood ? EXIT.ok : EXIT.notHeld;
     }
+    default:
+      return closing satisfies never;
+  }
+}
+
+/** The window that a thaw is for, as far as it can be known. */
+function lastOf(closing: Closing): WindowRecord | null {
+  switch (closing.kind) {
+    case "closed":
+      return closing.record;
+    case "nothing":
+      return parseRecord(readIfThere(RECORD_FILE));
+    case "no-answer":
+      return null;
     default:
       return closing satisfies never;
   }

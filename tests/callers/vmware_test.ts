@@ -395,21 +395,41 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: "a freeze that is killed outright: nothing is locked, though vmtoolsd takes it for done",
+    name:
+      "a freeze that is killed outright counts as done: nothing is locked, and the thaw says so",
     async run(guest, placing) {
       const blocker = await startBlocker(guest);
       const tools = vmwareTools(guest.sandbox);
       const starting = tools.start();
       await untilWaiting(guest);
       Deno.kill(tools.runningPid(), "SIGKILL");
-      // Its exit code is that of a script which a signal ended.
       assert.equal(await starting, true);
       await until("no locker", 3_000, async () => (await guest.status()).locker === "no-locker");
       await blocker.end();
       await guest.assertNothingLeft();
-      await tools.snapshotDone();
-      assert.equal(tools.calls.find(isOursThaw(placing))?.verb, "thaw");
-      assert.notEqual((await guest.status()).last?.verdict, "application-consistent");
+      assert.equal(await tools.snapshotDone(), false);
+      assert.deepEqual(tools.log(), wholeLog(placing, 0, 12));
+      assert.match(
+        await guest.sandbox.read(JOURNAL),
+        /^locktables: The snapshot is not quiesced: .*killed.*$/m,
+      );
+      assert.deepEqual(endOf((await guest.status()).last), ABORTED);
+    },
+  },
+  {
+    name: "on_failure=proceed goes on without a lock, and the thaw is no error",
+    async run(guest, placing) {
+      await guest.sandbox.writeFile(
+        "/root/.my.cnf",
+        "[client]\nsocket=/run/mysqld/other.sock\n[locktables]\non_failure=proceed\n",
+      );
+      const tools = vmwareTools(guest.sandbox);
+      assert.equal(await tools.start(), true);
+      assert.equal((await guest.status()).locker, "no-locker");
+      assert.equal(await tools.snapshotDone(), true);
+      assert.deepEqual(tools.log(), wholeLog(placing, 0, 0));
+      assert.match(await guest.sandbox.read(JOURNAL), /GOING ON WITHOUT A LOCK/);
+      await guest.sandbox.sh("rm /root/.my.cnf");
     },
   },
 ];

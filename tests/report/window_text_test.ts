@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { ALONE } from "../../lib/mysql/coordinates.ts";
 
+import { CALLERS } from "../../lib/hooks/callers.ts";
 import {
   closedLine,
   frozenLine,
   isGoodEnd,
+  isUnseenEnd,
   type Rehearsal,
   rehearsalText,
   statusText,
+  unseenLine,
 } from "../../lib/report/window_text.ts";
 import {
   type InstanceRecord,
@@ -219,6 +222,20 @@ Deno.test("a good end is never an end that a promise was broken by", () => {
 Deno.test("every line of a hook is one line", () => {
   for (const { record } of ENDS) assert.doesNotMatch(closedLine(record), /\n/);
   assert.doesNotMatch(frozenLine(recordOf(STATES.held, DETAILS)), /\n/);
+});
+
+Deno.test("only VMware Tools do not see that pre-freeze was killed", () => {
+  const killed = closed("StarterLost", "ReleaseFinished equal");
+  assert.equal(killed.reason, "starter-lost");
+  for (const caller of [null, ...CALLERS]) {
+    assert.equal(isUnseenEnd({ ...killed, caller }), caller === "vmware");
+  }
+  const unseen = ENDS.filter(({ record }) => isUnseenEnd({ ...record, caller: "vmware" }));
+  assert.ok(unseen.every(({ record }) => record.reason === "starter-lost"));
+  assert.match(
+    unseenLine(killed),
+    /^The snapshot is not quiesced: pre-freeze was killed at \d{4}-\S+Z before its answer, [^\n]+$/,
+  );
 });
 
 Deno.test("frozen names every instance, its coordinates and the deadline", () => {
