@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { QEMU_AGENT_SUITES, type QemuAgentSuite } from "../../scripts/provision.ts";
-import { startBlocker } from "../support/blocker.ts";
+import { openBlocker } from "../support/blocker.ts";
 import { type DiskGuest, testOnEachDisk } from "../support/disk_guest.ts";
 import { sleep, until } from "../support/guest.ts";
 import { placeHooks } from "../support/hooks.ts";
@@ -113,7 +113,7 @@ const DIRECT: readonly Case[] = [
   {
     name: "a blocker that stays keeps the disk from being frozen",
     async run(guest, agent) {
-      const blocker = await startBlocker(guest, "freeze_timeout=1s\n");
+      const blocker = await openBlocker(guest, "freeze_timeout=1s\n");
       const reply = await agent.freeze();
       assertHookFailed(agent, reply, 10, new RegExp(`id ${blocker.id} .*KILL QUERY`));
       await blocker.end();
@@ -123,7 +123,7 @@ const DIRECT: readonly Case[] = [
   {
     name: "nothing is frozen while pre-freeze waits, and the agent answers when it is done",
     async run(guest, agent) {
-      const blocker = await startBlocker(guest);
+      const blocker = await openBlocker(guest);
       let answered: AgentReply | null = null;
       const freezing = agent.freeze();
       freezing.then((reply) => answered = reply, () => {});
@@ -299,7 +299,7 @@ const BELOW_DISPATCHER: readonly Case[] = [
   {
     name: "a blocker that stays: logged, and frozen without a lock",
     async run(guest, agent) {
-      const blocker = await startBlocker(guest, "freeze_timeout=1s\n");
+      const blocker = await openBlocker(guest, "freeze_timeout=1s\n");
       assert.deepEqual(await agent.freeze(), { return: 1 });
       assert.equal((await guest.status()).locker, "no-locker");
       assert.deepEqual(await agent.thaw(), { return: 1 });

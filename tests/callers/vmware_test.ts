@@ -3,7 +3,7 @@
  * quiesced snapshot: locked or cleanly refused, and nothing left behind.
  */
 import assert from "node:assert/strict";
-import { startBlocker } from "../support/blocker.ts";
+import { openBlocker } from "../support/blocker.ts";
 import {
   FLAVORS,
   type Guest,
@@ -202,7 +202,7 @@ const CASES: readonly Case[] = [
     name: "a blocker that stays vetoes",
     isBasic: true,
     async run(guest, placing) {
-      const blocker = await startBlocker(guest, "freeze_timeout=1s\n");
+      const blocker = await openBlocker(guest, "freeze_timeout=1s\n");
       const tools = vmwareTools(guest.sandbox);
       assert.equal(await tools.start(), false);
       assert.deepEqual(tools.log(), refusedLog(placing, 10));
@@ -252,7 +252,7 @@ const CASES: readonly Case[] = [
     name: "an abort while our freeze waits cancels it",
     isBasic: true,
     async run(guest, placing) {
-      const blocker = await startBlocker(guest);
+      const blocker = await openBlocker(guest);
       const tools = vmwareTools(guest.sandbox);
       const starting = tools.start();
       await untilWaiting(guest);
@@ -266,7 +266,7 @@ const CASES: readonly Case[] = [
   {
     name: "an abort while our freeze waits for a locker that is stuck kills both",
     async run(guest, placing) {
-      const blocker = await startBlocker(guest);
+      const blocker = await openBlocker(guest);
       const tools = vmwareTools(guest.sandbox);
       const starting = tools.start();
       await untilWaiting(guest);
@@ -383,7 +383,7 @@ const CASES: readonly Case[] = [
   {
     name: "a service that is stopped while our freeze waits",
     async run(guest) {
-      const blocker = await startBlocker(guest);
+      const blocker = await openBlocker(guest);
       const tools = vmwareTools(guest.sandbox);
       const starting = tools.start();
       await untilWaiting(guest);
@@ -398,7 +398,7 @@ const CASES: readonly Case[] = [
     name:
       "a freeze that is killed outright counts as done: nothing is locked, and the thaw says so",
     async run(guest, placing) {
-      const blocker = await startBlocker(guest);
+      const blocker = await openBlocker(guest);
       const tools = vmwareTools(guest.sandbox);
       const starting = tools.start();
       await untilWaiting(guest);

@@ -1,5 +1,5 @@
 /** `check` on real servers that stand alone: every finding, its end, and what it leaves alone. */
-import { openSandbox, type Sandbox } from "../support/sandbox.ts";
+import { openSandbox } from "../support/sandbox.ts";
 import { connect, type Flavor, startServer } from "../support/server.ts";
 import { assertProvoked, type CheckCase, checkIn, type Scene } from "../support/check_guest.ts";
 import { FLAVORS } from "../support/guest.ts";
