@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 
 import { CATALOGUE, entryOf, type FindingCode } from "../../lib/check/catalogue.ts";
+import { HOOK_CASES } from "../install/check_hook_cases.ts";
 import { SERVER_CASES } from "../server/check_cases.ts";
 import type { CheckCase } from "../support/check_guest.ts";
 import { GALERA_CASES, GROUP_CASES, replicaCases } from "../topology/check_cases.ts";
@@ -11,7 +12,8 @@ const THEMES = new Set(CODES.map((code) => entryOf(code).theme));
 /** A source that nobody asks anything. */
 const NO_SOURCE = { kill9: () => Promise.resolve(), restart: () => Promise.resolve() };
 
-const CASES: readonly CheckCase[] = [
+const CASES: readonly Pick<CheckCase, "code" | "name">[] = [
+  ...HOOK_CASES,
   ...SERVER_CASES,
   ...replicaCases(NO_SOURCE),
   ...GALERA_CASES,
