@@ -136,7 +136,9 @@ export function vmwareTools(sandbox: Sandbox, options: VmwareToolsOptions = {}):
   let scripts: string[] = [];
   // As in the source: an index that freezing moves up and the others move down.
   let current = -1;
-  let running: RunningScript | null = null;
+  // A promise from the call on, so that an abort finds a script that is only being started.
+  let running: Promise<RunningScript> | null = null;
+  let runningPid: number | null = null;
   let isCancelled = false;
   let isFrozen = false;
   let undone: Promise<void> = Promise.resolve();
@@ -146,10 +148,13 @@ export function vmwareTools(sandbox: Sandbox, options: VmwareToolsOptions = {}):
     const name = path.slice(path.lastIndexOf("/") + 1);
     const call: ScriptCall = { name, verb, code: null, pipe: "" };
     calls.push(call);
-    running = await execAsync(sandbox, `"${path}" ${verb}${arg}`, options);
-    call.pipe = running.pipe;
-    call.code = await running.code;
+    running = execAsync(sandbox, `"${path}" ${verb}${arg}`, options);
+    const { pid, pipe, code } = await running;
+    runningPid = pid;
+    call.pipe = pipe;
+    call.code = await code;
     running = null;
+    runningPid = null;
     return call.code;
   };
   const runDown = async (verb: "thaw" | "freezeFail"): Promise<boolean> => {
@@ -204,7 +209,7 @@ export function vmwareTools(sandbox: Sandbox, options: VmwareToolsOptions = {}):
       }
       // While scripts thaw the rest of them is not run any more.
       if (running !== null) {
-        const { pid, code } = running;
+        const { pid, code } = await running;
         await killByPid(pid);
         await code;
       }
@@ -212,7 +217,7 @@ export function vmwareTools(sandbox: Sandbox, options: VmwareToolsOptions = {}):
       await sleep(KILL_POLL_MS);
       await undone;
     },
-    runningPid: () => running?.pid ?? assert.fail("no script runs"),
+    runningPid: () => runningPid ?? assert.fail("no script runs"),
     async stopService() {
       const members = (await processesOf(sandbox)).map(({ pid }) => pid);
       for (const pid of members) signal(pid, "SIGTERM");
