@@ -91,6 +91,7 @@ export const CATALOGUE = {
     hides: ["hook-outdated"],
   },
   "hook-missing": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
+  "hook-replaced": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
   "hook-not-runnable": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
   "hook-twice": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
   "switch-off": { severity: "error", theme: "hooks", exit: EXIT.badSetup },

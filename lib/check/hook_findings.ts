@@ -2,7 +2,7 @@
 import { type Caller, CALLER_TABLE, type Form, type HookFile } from "../hooks/callers.ts";
 import { readMark } from "../hooks/hook_text.ts";
 import { digestOf, installCommand, isSwitchedOn, wantedFiles } from "../hooks/plan.ts";
-import type { Install, InstalledFile, Receipt } from "../hooks/receipt.ts";
+import { type Install, type InstalledFile, isUntouched, type Receipt } from "../hooks/receipt.ts";
 import { type Entry, parentOf, type Tree } from "../hooks/tree.ts";
 import { isRefusal, type Refusal } from "../report/refusal.ts";
 import { shellWord } from "../report/shell.ts";
@@ -101,10 +101,17 @@ function ofFile(
   if (entry.kind === "file" && entry.text !== null && wanted?.isAsGood(entry.text)) {
     return ofRights(path, entry, file.mode, again);
   }
-  if (entry.kind !== "file" || entry.sha256 !== file.sha256) {
-    return [finding("hook-changed", `${path} was changed since it was installed`, {
-      remedy: `mv ${path} /root/ && ${again}`,
-    })];
+  if (entry.kind !== "file" || !isUntouched(file, entry.sha256)) {
+    const remedy = `mv ${path} /root/ && ${again}`;
+    const isStillOurs = entry.kind === "file" && entry.text !== null &&
+      readMark(entry.text) !== null;
+    return [
+      isStillOurs
+        ? finding("hook-changed", `${path} was changed since it was installed`, { remedy })
+        : finding("hook-replaced", `${path} is not ours any more: ${caller} does not freeze`, {
+          remedy,
+        }),
+    ];
   }
   return [
     ...ofRights(path, entry, file.mode, again),

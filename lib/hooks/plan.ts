@@ -8,7 +8,7 @@ import { INSTALL_PATHS } from "../sys/install_rights.ts";
 import { type Caller, CALLER_TABLE, DIRECTORY_MODES, type Form, type Switch } from "./callers.ts";
 import { hookText, isAsGood, readMark } from "./hook_text.ts";
 import { iniValue, withIniValue } from "./ini.ts";
-import type { Install, InstalledFile, Receipt } from "./receipt.ts";
+import { type Install, type InstalledFile, isUntouched, type Receipt } from "./receipt.ts";
 import { type Entry, parentOf, type Step, type Tree } from "./tree.ts";
 
 /** systemd-tmpfiles makes the run directory at boot, with the label that SELinux wants. */
@@ -21,6 +21,9 @@ d /run/veeam 0700 root root -
   keepAt: "/etc/tmpfiles.d/locktables.conf.locktables-kept",
   isAsGood: () => false,
 } as const;
+
+/** How a file begins that install made for a caller's switch. */
+const MADE_BY = "# Made by: locktables install";
 
 /** The usual mode of a directory for hooks. */
 const DIRECTORY_MODE = 0o755;
@@ -162,10 +165,11 @@ export function planInstall(
     files.push({
       path: wanted.path,
       sha256: digestOf(wanted.text),
+      previous_sha256: replaced.previous,
       mode: wanted.mode,
       kept: replaced.kept,
       edit: null,
-      isLog: false,
+      is_log: false,
     });
     return null;
   };
@@ -215,6 +219,15 @@ export function planInstall(
   };
 }
 
+/** How a file gets into its place. */
+interface Replacement {
+  readonly steps: readonly Step[];
+  /** Where the file of somebody else's is kept that was there before. */
+  readonly kept: string | null;
+  /** Digest of the file of ours that is there until then. */
+  readonly previous: string | null;
+}
+
 /** How to get a wanted file into its place, given what is there. */
 function replacementOf(
   entry: Entry | null,
@@ -222,26 +235,29 @@ function replacementOf(
   wanted: Wanted,
   { caller, option, program, replace }: InstallRequest,
   tree: Tree,
-): { readonly steps: readonly Step[]; readonly kept: string | null } | "linked" | Refusal {
+): Replacement | "linked" | Refusal {
   // After a lost receipt what was kept is known by its name.
   const kept = old?.kept ??
     (entry !== null && tree.look(wanted.keepAt) !== null ? wanted.keepAt : null);
   if (entry === null) {
-    return { steps: [writeStep(wanted, null)], kept: old?.kept ?? null };
+    return { steps: [writeStep(wanted, null)], kept: old?.kept ?? null, previous: null };
   }
   if (entry.kind === "link" && entry.target === program) return "linked";
   if (entry.kind === "file") {
     const isWanted = entry.sha256 === digestOf(wanted.text);
     const isRight = entry.mode === wanted.mode && entry.uid === 0;
-    if (isWanted && isRight) return { steps: [], kept };
+    const previous = old?.previous_sha256 ?? null;
+    if (isWanted && isRight) return { steps: [], kept, previous };
     if (entry.text !== null && wanted.isAsGood(entry.text)) {
       const { text, mode } = entry;
-      return { steps: isRight ? [] : [writeStep({ ...wanted, text }, { text, mode })], kept };
+      const steps = isRight ? [] : [writeStep({ ...wanted, text }, { text, mode })];
+      return { steps, kept, previous };
     }
-    const isOurs = isWanted || entry.sha256 === old?.sha256 ||
+    const isOurs = isWanted || (old !== undefined && isUntouched(old, entry.sha256)) ||
       (old === undefined && entry.text !== null && readMark(entry.text) !== null);
     if (isOurs && entry.text !== null) {
-      return { steps: [writeStep(wanted, { text: entry.text, mode: entry.mode })], kept };
+      const { text, mode } = entry;
+      return { steps: [writeStep(wanted, { text, mode })], kept, previous: entry.sha256 };
     }
   }
   const again = installCommand(caller, option);
@@ -280,6 +296,7 @@ function replacementOf(
       writeStep(wanted, null),
     ],
     kept: wanted.keepAt,
+    previous: null,
   };
 }
 
@@ -296,19 +313,24 @@ function planSwitch(
 ): Refusal | null {
   const { path, section, key, value, mode, keepAt } = one;
   const old = before?.files.find((file) => file.path === path);
-  if (isSwitchedOn(one, tree)) {
-    if (old !== undefined) files.push(old);
-    return null;
-  }
   const entry = tree.look(path);
   const noted = (text: string, kept: string | null, previous: string | null) => {
     const edit = { section, key, value, previous };
-    files.push({ path, sha256: digestOf(text), mode, kept, edit, isLog: false });
+    const sha256 = digestOf(text);
+    files.push({ path, sha256, previous_sha256: null, mode, kept, edit, is_log: false });
   };
+  if (isSwitchedOn(one, tree)) {
+    const before = tree.look(keepAt);
+    const text = entry?.kind === "file" ? entry.text ?? "" : "";
+    if (old !== undefined) files.push(old);
+    // After a lost receipt: the file was ours, or what was kept tells that we have edited it.
+    else if (before?.kind === "file") {
+      noted(text, keepAt, iniValue(before.text ?? "", section, key));
+    } else if (text.startsWith(MADE_BY)) noted(text, null, null);
+    return null;
+  }
   if (entry === null) {
-    const text = `# Made by: locktables install ${request.caller}\n${
-      withIniValue("", section, key, value)
-    }`;
+    const text = `${MADE_BY} ${request.caller}\n${withIniValue("", section, key, value)}`;
     steps.push(writeStep({ path, text, mode, keepAt }, null));
     noted(text, null, null);
     return null;
@@ -425,13 +447,13 @@ function planRemoval(
     putBack();
     return null;
   }
-  const isUnchanged = entry.kind === "file" && entry.sha256 === file.sha256;
+  const isUnchanged = entry.kind === "file" && isUntouched(file, entry.sha256);
   // The installation was cut short before the file of somebody else's was moved: it is not ours.
   if (!isUnchanged && kept !== null && tree.look(kept) === null && edit === null) return null;
   const isRefusedFor = (hint: string) =>
     refuse("changed-since", `${path} was changed since it was installed`, hint);
   if (entry.kind !== "file") return isRefusedFor(`It is no file any more; remove it: rm ${path}`);
-  if (!isUnchanged && !file.isLog && edit === null && !force) {
+  if (!isUnchanged && !file.is_log && edit === null && !force) {
     return isRefusedFor("Look at it; locktables uninstall --force removes it all the same");
   }
   if (!isUnchanged && edit !== null) {
@@ -459,7 +481,15 @@ function planRemoval(
 }
 
 function logEntry(path: string): InstalledFile {
-  return { path, sha256: digestOf(""), mode: LOG_MODE, kept: null, edit: null, isLog: true };
+  return {
+    path,
+    sha256: digestOf(""),
+    previous_sha256: null,
+    mode: LOG_MODE,
+    kept: null,
+    edit: null,
+    is_log: true,
+  };
 }
 
 function temporaryFor(keepAt: string): string {

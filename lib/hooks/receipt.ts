@@ -12,6 +12,8 @@ const FILE = object({
   path: string(),
   /** Of the text that was written. */
   sha256: string(),
+  /** Of what of ours was there before: it still is where the installation was cut short. */
+  previous_sha256: nullable(string()),
   mode: number(),
   /** Where the file that was there before waits; null: there was none. */
   kept: nullable(string()),
@@ -23,7 +25,7 @@ const FILE = object({
     previous: nullable(string()),
   })),
   /** A log: others write to it, and it goes whatever is in it. */
-  isLog: boolean(),
+  is_log: boolean(),
 });
 
 const SCHEMA = object({
@@ -52,6 +54,11 @@ export type Install = Receipt["installs"][number];
 
 /** One file of an {@linkcode Install}. */
 export type InstalledFile = Install["files"][number];
+
+/** Whether a file is as it was installed, and nobody has edited it since. */
+export function isUntouched(file: InstalledFile, sha256: string): boolean {
+  return sha256 === file.sha256 || sha256 === file.previous_sha256;
+}
 
 /** A receipt without any install. `ownDirectories`: ours that are not there yet. */
 export function emptyReceipt(ownDirectories: readonly string[]): Receipt {

@@ -348,6 +348,31 @@ Deno.test("a key that had another value gets it back", () => {
   assert.deepEqual(after.look(CFG), file("# x\n[Snapshots]\nenabled=false\n", 0o644));
 });
 
+Deno.test("an upgrade that was cut short before the hook was written can be done or undone", () => {
+  const { tree, receipt } = installed(NOTHING, request("vmware"));
+  const upgrade = request("vmware", { version: "1.1.0" });
+  const cut = planned(planInstall(upgrade, tree, receipt)).receipt;
+  assert.deepEqual(words(planned(planInstall(upgrade, tree, cut))), [`write ${HOOK}`]);
+  assert.ok(words(planned(planUninstall(ALL, tree, cut))).includes(`remove ${HOOK}`));
+});
+
+Deno.test("after a lost receipt a switch is known by what was kept, or by who made the file", () => {
+  const before = { ...DISPATCHER, [CONF]: file("[general]\nverbose=1\n", 0o644) };
+  for (const entries of [before, DISPATCHER]) {
+    const { tree } = installed(entries, request("qemu"));
+    const again = planned(planInstall(request("qemu"), tree, emptyReceipt([])));
+    const after = treeAfter(tree, planned(planUninstall(ALL, tree, again.receipt)).steps, digestOf);
+    assert.deepEqual(after.look(CONF), memoryTree(entries).look(CONF));
+  }
+  const theirs = {
+    ...DISPATCHER,
+    [CONF]: file("[general]\nfsfreeze-hook=/etc/qemu/fsfreeze-hook\n", 0o644),
+  };
+  const { tree, receipt } = installed(theirs, request("qemu"));
+  const after = treeAfter(tree, planned(planUninstall(ALL, tree, receipt)).steps, digestOf);
+  assert.deepEqual(after.look(CONF), theirs[CONF], "what was on before stays on");
+});
+
 Deno.test("a log goes whatever is in it", () => {
   const log = "/var/log/qga-fsfreeze-hook.log";
   const { tree, receipt } = installed(

@@ -57,7 +57,13 @@ export const HOOK_CASES: readonly HookCase[] = [
     given: `locktables install vmware; echo '# mine' >>${VMWARE}`,
   },
   {
-    code: "hook-changed",
+    code: "hook-replaced",
+    name: "the package has put its dispatcher back",
+    given: `${QEMU} locktables install qemu --direct --replace
+      cp /etc/qemu/fsfreeze-hook.locktables-kept /etc/qemu/fsfreeze-hook`,
+  },
+  {
+    code: "hook-replaced",
     name: "it is a link to something else",
     given: `locktables install vmware; ln -sf /usr/bin/true ${VMWARE}`,
   },
