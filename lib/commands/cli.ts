@@ -232,6 +232,7 @@ when nothing is open. While pre-freeze still works, it cancels it.
 Exit 0: the lock was held without a gap since pre-freeze returned, or there was
 nothing to close (it says which).
 Exit 12: the lock expired or was lost: that snapshot is only crash-consistent.
+(Or pre-freeze was killed, which VMware Tools take for a success.)
 
 Also called as: ${namesOf("post-thaw")}
 (freezeFail: the caller gave up its snapshot; closed as aborted, exit 0)`,
