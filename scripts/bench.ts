@@ -6,6 +6,9 @@
  */
 
 import { parseArgs } from "node:util";
+import { type Caller, CALLER_TABLE } from "../lib/hooks/callers.ts";
+import { hookText } from "../lib/hooks/hook_text.ts";
+import { VERSION } from "../lib/version.ts";
 import type { WindowRecord } from "../lib/window/record.ts";
 import {
   connect,
@@ -61,11 +64,8 @@ interface Lock {
   readonly release: string;
 }
 
-/** What everybody uses who wants post-thaw to be quick: the shell lets go, the program tells. */
-const HOOK_SCRIPT = `#!/bin/sh
-rm -f /run/veeam/waitforsnapshot
-exec ${PROGRAM} post-thaw
-`;
+/** The hook that `locktables install vmware` makes: the shell lets go, the program tells. */
+const HOOK = "/etc/vmware-tools/backupScripts.d/99-locktables";
 
 /** Columns of the table: what has no server, and the servers. */
 type Column = Flavor | "both";
@@ -220,6 +220,17 @@ async function buildProbe(name: string, main: string): Promise<string> {
   return binary;
 }
 
+/** The text of an installed hook. */
+function hookOf(caller: Caller, path: string): string {
+  for (const form of CALLER_TABLE[caller].forms) {
+    const file = form.files.find((one) => one.path === path);
+    if (file !== undefined) {
+      return hookText({ caller, form, file, program: PROGRAM, version: VERSION });
+    }
+  }
+  throw new ScriptError(`${caller} has no hook at ${path}`);
+}
+
 /** The bench proper, in the guest, so that every program is started directly. */
 async function benchInside(
   rounds: number,
@@ -234,8 +245,8 @@ async function benchInside(
     await mustRun(`Cannot show ${name}`, 'cp "$1" "$2"', `${dir}/${name}`, shown);
   }
   await mustRun("Cannot make the guest", STATE_SCRIPT, dir);
-  const hook = `${dir}/post-thaw-hook`;
-  await Deno.writeTextFile(hook, HOOK_SCRIPT, { mode: 0o755 });
+  const hook = `${dir}/99-locktables`;
+  await Deno.writeTextFile(hook, hookOf("vmware", HOOK), { mode: 0o755 });
   const guests = [
     await openGuest(dir, "mariadb", "/run/mysqld"),
     await openGuest(dir, "mysql", "/run/mysql"),
@@ -313,9 +324,10 @@ function tasksOf(all: Bench): (() => Promise<void>)[] {
       results.add("both", "nothing", await settledExit([PROGRAM, "post-thaw"]));
     },
     ...all.guests.flatMap((guest) => [
-      () => measureWindow(all, guest, [all.hook], "freedByHook", "hookExit"),
+      () => measureWindow(all, guest, [all.hook, "thaw"], "freedByHook", "hookExit"),
       () => measureWindow(all, guest, [PROGRAM, "post-thaw"], "freedDirectly", "directExit"),
-      () => measureStall(all, guest, "stallByHook", () => oneWindow(all, guest, [all.hook])),
+      () =>
+        measureStall(all, guest, "stallByHook", () => oneWindow(all, guest, [all.hook, "thaw"])),
       () =>
         measureStall(
           all,
@@ -399,7 +411,7 @@ async function oneWindow(
   let before = 0;
   for (const { at_ms, event } of record.timeline) {
     const step = event.replace(/ \(.*/, "");
-    results.add(guest.flavor, `${thaw.length === 1 ? "hook" : "direct"} ${step}`, at_ms - before);
+    results.add(guest.flavor, `${thaw[0] === PROGRAM ? "direct" : "hook"} ${step}`, at_ms - before);
     before = at_ms;
   }
 }

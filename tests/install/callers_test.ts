@@ -112,6 +112,8 @@ Deno.test("hooks of every caller: installed, used, uninstalled, and the guest is
         const isReceipt = (line: string) => line.includes("/var/lib/locktables/receipt.json");
         const others = (lines: string[]) => lines.filter((line) => !isReceipt(line));
         assert.deepEqual(others(await treeOf(sandbox)), others(tree));
+        const checked = await guest.locktables("check");
+        assert.equal(checked.code, 0, checked.stdout);
         await freezeAndThaw(guest, caller, form);
         await guest.assertNothingLeft();
         const gone = await guest.locktables("uninstall", caller);
