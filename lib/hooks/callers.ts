@@ -65,8 +65,8 @@ export interface Form {
   readonly switches: readonly Switch[];
   /** Logs that must exist, empty, before the caller first writes to them. */
   readonly logs: readonly string[];
-  /** Whether a failing freeze keeps the caller from taking its snapshot. */
-  readonly canVeto: boolean;
+  /** Whether a failing freeze keeps the caller from taking its snapshot; null: not published. */
+  readonly canVeto: boolean | null;
   /** Why the form cannot be used where this path is missing; null: it can be used anywhere. */
   readonly needs: { readonly path: string; readonly otherwise: string } | null;
   /** What is left for the operator: commands, one a line, or sentences. */
@@ -127,7 +127,10 @@ const VMWARE_SWITCHES: readonly Switch[] = [{
   unitOption: /$^/,
 }];
 
-/** The log of the stock dispatcher; where it is missing QEMU 10 pipes hooks into logger and hangs. */
+/**
+ * The log of the stock dispatcher. Where it is missing, that of January 2025 pipes hooks into logger:
+ * a locker that kept its output would hang it, and under dash it fails after the hook has locked.
+ */
 const QEMU_LOG = "/var/log/qga-fsfreeze-hook.log";
 
 /**
@@ -297,7 +300,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
         hook("/usr/local/sbin/pre_freeze", "pre", 0o700),
         hook("/usr/local/sbin/post_thaw", "post", 0o700),
       ],
-      canVeto: true,
+      canVeto: null,
       told: [],
     }],
     source: "documentation.commvault.com 2024: Pre-Freeze and Post-Thaw Using Nutanix Guest Tools",

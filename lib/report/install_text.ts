@@ -63,9 +63,9 @@ export function listText(
 
 function formLines(caller: CallerFacts, form: Form): string[] {
   const command = ["locktables install", caller.name, form.option].filter((word) => word !== null);
-  const veto = form.canVeto
-    ? "a failing freeze stops the snapshot"
-    : "a failing freeze does not stop it";
+  const veto = form.canVeto === null
+    ? "what a failing freeze does is not published"
+    : `a failing freeze ${form.canVeto ? "stops" : "does not stop"} the snapshot`;
   return [
     line(form.name, `${command.join(" ")}: ${form.brief}; ${veto}`),
     ...form.files.map(({ path, mode }) => line("", `${path} (root, ${octal(mode)})`)),

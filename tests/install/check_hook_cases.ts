@@ -145,7 +145,7 @@ export const HOOK_CASES: readonly HookCase[] = [
   },
   {
     code: "installed-file-missing",
-    name: "the dispatcher's log, without which QEMU 10 hangs",
+    name: "the dispatcher's log, without which one of QEMU 10 fails",
     given: `${QEMU} locktables install qemu; rm /var/log/qga-fsfreeze-hook.log`,
   },
   {
