@@ -17,7 +17,7 @@ export interface HookFacts {
   readonly program: string;
   readonly version: string;
   /** What of the program's path others than root could change, or null. */
-  readonly unsafe: { readonly path: string; readonly why: string } | null;
+  readonly unsafe: { readonly path: string; readonly why: string; readonly remedy: string } | null;
 }
 
 /** QEMU's sample under its own name: another lock on the same server (`hooks.md` 8). */
@@ -180,10 +180,9 @@ function ofForm(caller: Caller, form: Form, again: string, { tree }: HookFacts):
   ];
 }
 
-function ofUnsafe({ path, why }: { readonly path: string; readonly why: string }): Finding {
-  const word = shellWord(path);
+function ofUnsafe({ path, why, remedy }: NonNullable<HookFacts["unsafe"]>): Finding {
   return finding("program-unsafe", `Hooks run as root a program that is not safe: ${path} ${why}`, {
-    remedy: `chown root ${word} && chmod go-w ${word}`,
+    remedy,
   });
 }
 

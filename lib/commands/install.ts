@@ -108,7 +108,7 @@ export function prepare(
       EXIT.badSetup,
       "program-unsafe",
       `Hooks run ${program} as root, but ${unsafe.path} ${unsafe.why}`,
-      `Put it where only root can change it: install -m 0755 ${program} /usr/local/sbin/locktables`,
+      `Leave it to root alone: ${unsafe.remedy}`,
     );
   }
   const receipt = readReceipt();

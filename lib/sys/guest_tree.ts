@@ -3,7 +3,13 @@ import { createHash } from "node:crypto";
 import type { Entry, Step, Tree } from "../hooks/tree.ts";
 import { parentOf } from "../hooks/tree.ts";
 import { replaceFileOnDisk } from "./files.ts";
+import { shellWord } from "../report/shell.ts";
 import { ROOT } from "./guest_files.ts";
+import { PROGRAM } from "./paths.ts";
+
+/** Bits of a mode. */
+const OTHERS_WRITE = 0o022;
+const STICKY = 0o1000;
 
 /** The files of this guest. Reading what is in a file needs the right to its path. */
 export const guestTree: Tree = {
@@ -137,14 +143,31 @@ function removeEmpty(path: string): void {
   }
 }
 
-/** Why a program must not be started by hooks that run as root, or null. */
-export function unsafeProgram(
-  program: string,
-): { readonly path: string; readonly why: string } | null {
+/** What somebody else than root could change of a program that hooks run as root. */
+export interface UnsafeProgram {
+  readonly path: string;
+  readonly why: string;
+  /** The command that makes it safe. */
+  readonly remedy: string;
+}
+
+/** What of a program's path is not root's alone, or null: the file first, then the directories. */
+export function unsafeProgram(program: string): UnsafeProgram | null {
   for (let path = program; path !== "/"; path = parentOf(path)) {
     const info = Deno.statSync(ROOT + path);
-    if (info.uid !== 0) return { path, why: "belongs to somebody else than root" };
-    if ((modeOf(info) & 0o022) !== 0) return { path, why: "can be written to by others than root" };
+    const isTheirs = info.uid !== 0;
+    if (!isTheirs && (modeOf(info) & OTHERS_WRITE) === 0) continue;
+    const word = shellWord(path);
+    return {
+      path,
+      why: isTheirs
+        ? "belongs to somebody else than root"
+        : "can be written to by others than root",
+      // A directory for everybody, such as /tmp, is right as it is.
+      remedy: (modeOf(info) & STICKY) !== 0
+        ? `install -m 0755 ${shellWord(program)} ${PROGRAM}`
+        : `chown root ${word} && chmod go-w ${word}`,
+    };
   }
   return null;
 }

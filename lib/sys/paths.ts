@@ -20,6 +20,9 @@ export const RESERVED_FILE = `${RECORD_FILE}.tmp`;
 /** Closed windows, one JSON object a line, oldest first. */
 export const HISTORY_FILE = `${STATE_DIR}/history.jsonl`;
 
+/** Where the program belongs. */
+export const PROGRAM = "/usr/local/sbin/locktables";
+
 /** What install changed, for uninstall. */
 export const RECEIPT_FILE = `${STATE_DIR}/receipt.json`;
 

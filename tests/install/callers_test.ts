@@ -256,7 +256,14 @@ const REFUSALS: readonly RefusalCase[] = [
     name: "a program that others can change",
     before: "mkdir -m 777 /opt/open; cp /usr/local/sbin/locktables /opt/open/lt",
     command: "/opt/open/lt install vmware",
-    says: /\/opt\/open can be written to by others.*install -m 0755/,
+    says: /\/opt\/open can be written to by others.*chmod go-w \/opt\/open\.$/m,
+  },
+  {
+    name: "a program in a directory for everybody, which is right as it is",
+    before: "mkdir -m 1777 /opt/all; cp /usr/local/sbin/locktables /opt/all/lt",
+    command: "/opt/all/lt install vmware",
+    says:
+      /\/opt\/all can be written to.*install -m 0755 \/opt\/all\/lt \/usr\/local\/sbin\/locktables\.$/m,
   },
   {
     name: "a program of somebody else's",
