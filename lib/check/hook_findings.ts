@@ -1,9 +1,15 @@
 /** Findings about hooks: whether each caller will find its own tonight, and run it. Pure. */
-import { type Caller, CALLER_TABLE, type Form, type HookFile } from "../hooks/callers.ts";
+import {
+  type Caller,
+  CALLER_TABLE,
+  type Form,
+  type HookFile,
+  installCommand,
+} from "../hooks/callers.ts";
 import { readMark } from "../hooks/hook_text.ts";
-import { digestOf, installCommand, isSwitchedOn, wantedFiles } from "../hooks/plan.ts";
+import { isSwitchedOn, wantedFiles } from "../hooks/plan.ts";
 import { type Install, type InstalledFile, isUntouched, type Receipt } from "../hooks/receipt.ts";
-import { type Entry, parentOf, type Tree } from "../hooks/tree.ts";
+import { digestOf, type Entry, parentOf, type Tree } from "../hooks/tree.ts";
 import { isRefusal, type Refusal } from "../report/refusal.ts";
 import { shellWord } from "../report/shell.ts";
 import { type Finding, finding, fromRefusal } from "./finding.ts";

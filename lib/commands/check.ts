@@ -14,6 +14,7 @@ import {
   windowFindings,
 } from "../check/window_findings.ts";
 import { readWindowState, type WindowState } from "../locker/window_state.ts";
+import { parentOf } from "../hooks/tree.ts";
 import { refusalFor } from "../mysql/errors.ts";
 import { type Instance, openInstance } from "../mysql/instance.ts";
 import { instanceSocket } from "../mysql/instance_socket.ts";
@@ -333,7 +334,7 @@ async function ask(
     }),
     Promise.all(facts.dataDirectories.map((path) => placed(path, deadlineMs))),
   ]);
-  const parents = new Set(surveyed.outsideFiles.map((path) => path.replace(/\/[^/]*$/, "") || "/"));
+  const parents = new Set(surveyed.outsideFiles.map(parentOf));
   const outside = await Promise.all(
     [...parents].slice(0, OUTSIDE_MOST).map((path) => placed(path, deadlineMs)),
   );

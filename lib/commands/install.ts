@@ -1,6 +1,6 @@
 /** install: puts hooks where callers look for them, and notes what was changed. */
 import { type Caller, CALLER_TABLE } from "../hooks/callers.ts";
-import { digestOf, type InstallRequest, type Plan, planInstall } from "../hooks/plan.ts";
+import { type InstallRequest, type Plan, planInstall } from "../hooks/plan.ts";
 import { emptyReceipt, type Receipt } from "../hooks/receipt.ts";
 import { type Tree, treeAfter } from "../hooks/tree.ts";
 import { dryRunText, listText, stepsText } from "../report/install_text.ts";
@@ -133,7 +133,7 @@ function planAll(
 ): readonly Plan[] | Refusal {
   const plans: Plan[] = [];
   for (const request of requests) {
-    const soFar = treeAfter(tree, plans.flatMap(({ steps }) => steps), digestOf);
+    const soFar = treeAfter(tree, plans.flatMap(({ steps }) => steps));
     const plan = planInstall(request, soFar, plans.at(-1)?.receipt ?? receipt);
     if (isRefusal(plan)) return plan;
     plans.push(plan);

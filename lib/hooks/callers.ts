@@ -98,7 +98,7 @@ export interface CallerFacts {
 }
 
 /** Where our own files for callers lie that are configured with a path or take a document. */
-export const OWN_DIR = "/etc/locktables";
+const OWN_DIR = "/etc/locktables";
 
 /** Suffix of files of somebody else's that give way to ours. */
 const KEPT = ".locktables-kept";
@@ -393,6 +393,11 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     source: "google-guest-agent cmd/core_plugin/snapshot/snapshot_linux.go, internal/cfg/cfg.go",
   },
 };
+
+/** The command that installs a form of a caller's hooks. */
+export function installCommand(caller: Caller, option: string | null): string {
+  return ["locktables", "install", caller, ...(option === null ? [] : [option])].join(" ");
+}
 
 /** Modes of directories that have to be made, where it is not 0755. */
 export const DIRECTORY_MODES: Readonly<Record<string, number>> = {

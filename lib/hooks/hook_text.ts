@@ -5,7 +5,7 @@
  */
 import { shellWord } from "../report/shell.ts";
 import { WAIT_FOR_SNAPSHOT } from "../sys/paths.ts";
-import type { Caller, Form, HookFile } from "./callers.ts";
+import { type Caller, type Form, type HookFile, installCommand } from "./callers.ts";
 
 /** What a hook is made of. */
 export interface HookParts {
@@ -64,9 +64,8 @@ function pathOf(role: HookFile["role"], form: Form): string | undefined {
 }
 
 function head({ caller, form, program, version }: HookParts): string {
-  const option = form.option === null ? "" : ` ${form.option}`;
   return `#!/bin/sh
-# Made by: locktables install ${caller}${option}. Removed by: locktables uninstall ${caller}.
+# Made by: ${installCommand(caller, form.option)}. Removed by: locktables uninstall ${caller}.
 # locktables-hook ${caller} ${version}
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
 program=${shellWord(program)}

@@ -2,14 +2,20 @@
  * What install and uninstall would do to a guest: steps, and the receipt that will be true
  * afterwards; or why they refuse. Pure: a tree to look at comes in, nothing is changed.
  */
-import { createHash } from "node:crypto";
-import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import { INSTALL_PATHS } from "../sys/install_rights.ts";
-import { type Caller, CALLER_TABLE, DIRECTORY_MODES, type Form, type Switch } from "./callers.ts";
+import {
+  type Caller,
+  CALLER_TABLE,
+  DIRECTORY_MODES,
+  type Form,
+  installCommand,
+  type Switch,
+} from "./callers.ts";
 import { hookText, isAsGood, readMark } from "./hook_text.ts";
 import { iniValue, withIniValue } from "./ini.ts";
 import { type Install, type InstalledFile, isUntouched, type Receipt } from "./receipt.ts";
-import { type Entry, parentOf, type Step, type Tree } from "./tree.ts";
+import { digestOf, type Entry, parentOf, type Step, type Tree } from "./tree.ts";
 
 /** systemd-tmpfiles makes the run directory at boot, with the label that SELinux wants. */
 const TMPFILES = {
@@ -67,18 +73,8 @@ interface Wanted {
   readonly isAsGood: (text: string) => boolean;
 }
 
-/** The command that installs a form of a caller's hooks. */
-export function installCommand(caller: Caller, option: string | null): string {
-  return ["locktables", "install", caller, ...(option === null ? [] : [option])].join(" ");
-}
-
-/** Digest of a text as in a receipt. */
-export function digestOf(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
-}
-
 /** The form that an option chooses, as far as it depends on the guest. */
-export function chooseForm(caller: Caller, option: string | null, tree: Tree): Form | Refusal {
+function chooseForm(caller: Caller, option: string | null, tree: Tree): Form | Refusal {
   const forms = CALLER_TABLE[caller].forms.filter((form) => form.option === option);
   const usable = forms.find(({ needs }) => needs === null || tree.look(needs.path) !== null);
   if (usable !== undefined) return usable;
@@ -143,7 +139,7 @@ export function planInstall(
     );
   }
   const form = chooseForm(caller, option, tree);
-  if (isRefused(form)) return form;
+  if (isRefusal(form)) return form;
 
   const steps: Step[] = [];
   const files: InstalledFile[] = [];
@@ -154,7 +150,7 @@ export function planInstall(
       receipt.installs.flatMap((one) => one.files).find(({ path }) => path === wanted.path);
     const entry = tree.look(wanted.path);
     const replaced = replacementOf(entry, old, wanted, request, tree);
-    if (isRefused(replaced)) return replaced;
+    if (isRefusal(replaced)) return replaced;
     if (replaced === "linked") {
       told.push(`${wanted.path} is a link to the program already and stays as it is`);
       return null;
@@ -529,11 +525,6 @@ function makeDirectories(
     if (!made.includes(directory)) made.push(directory);
   }
   return null;
-}
-
-function isRefused<T>(value: T | Refusal): value is Refusal {
-  return typeof value === "object" && value !== null && "kind" in value &&
-    value.kind === "refusal";
 }
 
 function refuse(reason: string, summary: string, hint: string): Refusal {

@@ -1,4 +1,5 @@
 /** What install and check look at in the guest, and what install does to it: the port's types. */
+import { createHash } from "node:crypto";
 
 /** What is at a path. */
 export type Entry =
@@ -12,7 +13,7 @@ export type Entry =
   }
   | { readonly kind: "directory" }
   /** `target` with every link followed; null where it leads nowhere. */
-  | { readonly kind: "link"; readonly target: string | null; readonly isDirectory: boolean }
+  | { readonly kind: "link"; readonly target: string | null }
   | { readonly kind: "other" };
 
 /** The files of the guest, as far as this program may see them. */
@@ -45,12 +46,13 @@ export type Step =
   /** Only where it is empty: others may have put something there since. */
   | { readonly do: "remove-directory"; readonly path: string };
 
+/** Digest of a file's content as in a receipt. */
+export function digestOf(content: string | Uint8Array): string {
+  return createHash("sha256").update(content).digest("hex");
+}
+
 /** A tree as it will be after some steps: the next plan is made on it. */
-export function treeAfter(
-  tree: Tree,
-  steps: readonly Step[],
-  digestOf: (text: string) => string,
-): Tree {
+export function treeAfter(tree: Tree, steps: readonly Step[]): Tree {
   const changed = new Map<string, Entry | null>();
   const look = (path: string): Entry | null =>
     changed.has(path) ? changed.get(path) ?? null : tree.look(path);

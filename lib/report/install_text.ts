@@ -1,5 +1,5 @@
 /** What install and uninstall do, and what there is to install, in lines for people. Pure. */
-import type { CallerFacts, Form } from "../hooks/callers.ts";
+import { type CallerFacts, type Form, installCommand } from "../hooks/callers.ts";
 import type { Receipt } from "../hooks/receipt.ts";
 import type { Step } from "../hooks/tree.ts";
 import { formatDuration } from "../options/duration.ts";
@@ -62,12 +62,11 @@ export function listText(
 }
 
 function formLines(caller: CallerFacts, form: Form): string[] {
-  const command = ["locktables install", caller.name, form.option].filter((word) => word !== null);
   const veto = form.canVeto === null
     ? "what a failing freeze does is not published"
     : `a failing freeze ${form.canVeto ? "stops" : "does not stop"} the snapshot`;
   return [
-    line(form.name, `${command.join(" ")}: ${form.brief}; ${veto}`),
+    line(form.name, `${installCommand(caller.name, form.option)}: ${form.brief}; ${veto}`),
     ...form.files.map(({ path, mode }) => line("", `${path} (root, ${octal(mode)})`)),
     ...form.switches.map(({ path, section, key, value }) =>
       line("", `${path}: [${section}] ${key}=${value}`)

@@ -22,8 +22,8 @@ export function exists(path: string): boolean {
   }
 }
 
-/** Nothing is below a file, either. */
-function isMissing(error: unknown): boolean {
+/** Whether an error says that nothing is at a path; nothing is below a file, either. */
+export function isMissing(error: unknown): boolean {
   return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 }
 

@@ -2,6 +2,7 @@
  * What the guest's file tree looks like, whatever paths are compiled in: below /proc/self/root
  * the right to read /proc/self is enough to look, though not to open a file.
  */
+import { parentOf } from "../hooks/tree.ts";
 
 /** Before an absolute path; see above. */
 export const ROOT = "/proc/self/root";
@@ -25,6 +26,11 @@ export interface Place {
   readonly device: string;
 }
 
+/** Permission bits alone. */
+export function modeOf(info: Deno.FileInfo): number {
+  return (info.mode ?? 0) & 0o7777;
+}
+
 /** Which user this process is. */
 export function effectiveUser(): number {
   return Deno.statSync("/proc/self").uid ?? 0;
@@ -36,7 +42,7 @@ export async function lookAt(path: string, followed = false): Promise<FileLook |
     const info = await (followed ? Deno.stat : Deno.lstat)(ROOT + path);
     return {
       kind: info.isDirectory ? "directory" : info.isFile ? "file" : info.isFifo ? "fifo" : "other",
-      mode: (info.mode ?? 0) & 0o7777,
+      mode: modeOf(info),
       uid: info.uid ?? 0,
       changedMs: info.mtime?.getTime() ?? 0,
     };
@@ -52,7 +58,7 @@ export async function placeOf(path: string): Promise<Place | null> {
     const { dev } = await Deno.stat(ROOT + path);
     let mountPoint = await Deno.realPath(ROOT + path);
     while (mountPoint !== "/") {
-      const parent = mountPoint.slice(0, Math.max(mountPoint.lastIndexOf("/"), 1));
+      const parent = parentOf(mountPoint);
       if ((await Deno.stat(ROOT + parent)).dev !== dev) break;
       mountPoint = parent;
     }

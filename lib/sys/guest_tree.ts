@@ -1,10 +1,9 @@
 /** The guest's files as install, uninstall and check see them, and the changes made to them. */
-import { createHash } from "node:crypto";
 import type { Entry, Step, Tree } from "../hooks/tree.ts";
-import { parentOf } from "../hooks/tree.ts";
-import { replaceFileOnDisk } from "./files.ts";
+import { digestOf, parentOf } from "../hooks/tree.ts";
+import { isMissing, replaceFileOnDisk } from "./files.ts";
 import { shellWord } from "../report/shell.ts";
-import { ROOT } from "./guest_files.ts";
+import { modeOf, ROOT } from "./guest_files.ts";
 import { PROGRAM } from "./paths.ts";
 
 /** Bits of a mode. */
@@ -18,9 +17,7 @@ export const guestTree: Tree = {
     try {
       info = Deno.lstatSync(ROOT + path);
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
-        return null;
-      }
+      if (isMissing(error)) return null;
       throw error;
     }
     if (info.isSymlink) return link(path);
@@ -30,19 +27,11 @@ export const guestTree: Tree = {
   },
 };
 
-/** Permission bits alone. */
-export function modeOf(info: Deno.FileInfo): number {
-  return (info.mode ?? 0) & 0o7777;
-}
-
 function link(path: string): Entry {
   try {
-    const target = Deno.realPathSync(ROOT + path);
-    return { kind: "link", target, isDirectory: Deno.statSync(ROOT + path).isDirectory };
+    return { kind: "link", target: Deno.realPathSync(ROOT + path) };
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
-      return { kind: "link", target: null, isDirectory: false };
-    }
+    if (error instanceof Deno.errors.NotFound) return { kind: "link", target: null };
     throw error;
   }
 }
@@ -53,7 +42,7 @@ function contentOf(path: string): { readonly sha256: string; readonly text: stri
     return { sha256: "", text: null };
   }
   const bytes = Deno.readFileSync(path);
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const sha256 = digestOf(bytes);
   try {
     return { sha256, text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };
   } catch {

@@ -1,6 +1,5 @@
 /** A guest of a few files, for plans. */
-import { digestOf } from "../../lib/hooks/plan.ts";
-import type { Entry, Tree } from "../../lib/hooks/tree.ts";
+import { digestOf, type Entry, type Tree } from "../../lib/hooks/tree.ts";
 
 /** A file of root's. */
 export function file(text: string, mode = 0o755, uid = 0): Entry {

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import type { Caller } from "../../lib/hooks/callers.ts";
 import {
-  digestOf,
   type InstallRequest,
   type Plan,
   planInstall,
@@ -55,7 +54,7 @@ function installed(
   let receipt = emptyReceipt([]);
   for (const one of requests) {
     const plan = planned(planInstall(one, tree, receipt));
-    tree = treeAfter(tree, plan.steps, digestOf);
+    tree = treeAfter(tree, plan.steps);
     receipt = plan.receipt;
   }
   return { tree, receipt };
@@ -123,8 +122,8 @@ Deno.test("a hook of ours whose receipt is lost is known by its mark, and so is 
 const IN_THE_WAY: readonly (readonly [string, Entry])[] = [
   ["a file of somebody else's", file("#!/bin/sh\necho theirs\n")],
   ["a file that is no text", { kind: "file", mode: 0o755, uid: 0, sha256: "x", text: null }],
-  ["a link to somewhere else", { kind: "link", target: "/usr/bin/true", isDirectory: false }],
-  ["a link that leads nowhere", { kind: "link", target: null, isDirectory: false }],
+  ["a link to somewhere else", { kind: "link", target: "/usr/bin/true" }],
+  ["a link that leads nowhere", { kind: "link", target: null }],
 ];
 for (const [name, entry] of IN_THE_WAY) {
   Deno.test(`${name} is refused, and kept with --replace`, () => {
@@ -151,7 +150,7 @@ Deno.test("a second file is not kept over the first", () => {
 });
 
 Deno.test("a link to the program is a hook and stays", () => {
-  const tree = memoryTree({ [HOOK]: { kind: "link", target: PROGRAM, isDirectory: false } });
+  const tree = memoryTree({ [HOOK]: { kind: "link", target: PROGRAM } });
   const plan = planned(planInstall(request("vmware"), tree, emptyReceipt([])));
   assert.deepEqual(plan.steps, []);
   assert.match(plan.told.join(), /link to the program/);
@@ -296,7 +295,7 @@ Deno.test("uninstall puts back what was kept, to the letter", () => {
   const before = { [HOOK]: file("#!/bin/sh\necho theirs\n", 0o700) };
   const { tree, receipt } = installed(before, request("vmware", { replace: true }));
   const plan = planned(planUninstall(ALL, tree, receipt));
-  const after = treeAfter(tree, plan.steps, digestOf);
+  const after = treeAfter(tree, plan.steps);
   assert.deepEqual(seen(after, [HOOK, KEPT]), [before[HOOK], null]);
   assert.deepEqual(plan.receipt.installs, []);
 });
@@ -311,7 +310,7 @@ Deno.test("uninstall refuses what was changed since, and removes it with --force
 
 Deno.test("uninstall does not remove what is no file any more", () => {
   const { tree, receipt } = installed(NOTHING, request("vmware"));
-  const link = changed(tree, { [HOOK]: { kind: "link", target: PROGRAM, isDirectory: false } });
+  const link = changed(tree, { [HOOK]: { kind: "link", target: PROGRAM } });
   refused(planUninstall({ ...ALL, force: true }, link, receipt));
 });
 
@@ -336,7 +335,7 @@ Deno.test("a configuration that others have edited since loses our key alone", (
   const conf = tree.look(CONF);
   assert.ok(conf?.kind === "file" && conf.text !== null);
   const edited = changed(tree, { [CONF]: file(`${conf.text}statedir=/run\n`, 0o644) });
-  const after = treeAfter(edited, planned(planUninstall(ALL, edited, receipt)).steps, digestOf);
+  const after = treeAfter(edited, planned(planUninstall(ALL, edited, receipt)).steps);
   assert.deepEqual(after.look(CONF), file("[general]\nverbose=1\nstatedir=/run\n", 0o644));
 });
 
@@ -344,7 +343,7 @@ Deno.test("a key that had another value gets it back", () => {
   const before = { [CFG]: file("[Snapshots]\nenabled=false\n", 0o644) };
   const { tree, receipt } = installed(before, request("google"));
   const edited = changed(tree, { [CFG]: file("# x\n[Snapshots]\nenabled=true\n", 0o644) });
-  const after = treeAfter(edited, planned(planUninstall(ALL, edited, receipt)).steps, digestOf);
+  const after = treeAfter(edited, planned(planUninstall(ALL, edited, receipt)).steps);
   assert.deepEqual(after.look(CFG), file("# x\n[Snapshots]\nenabled=false\n", 0o644));
 });
 
@@ -361,7 +360,7 @@ Deno.test("after a lost receipt a switch is known by what was kept, or by who ma
   for (const entries of [before, DISPATCHER]) {
     const { tree } = installed(entries, request("qemu"));
     const again = planned(planInstall(request("qemu"), tree, emptyReceipt([])));
-    const after = treeAfter(tree, planned(planUninstall(ALL, tree, again.receipt)).steps, digestOf);
+    const after = treeAfter(tree, planned(planUninstall(ALL, tree, again.receipt)).steps);
     assert.deepEqual(after.look(CONF), memoryTree(entries).look(CONF));
   }
   const theirs = {
@@ -369,7 +368,7 @@ Deno.test("after a lost receipt a switch is known by what was kept, or by who ma
     [CONF]: file("[general]\nfsfreeze-hook=/etc/qemu/fsfreeze-hook\n", 0o644),
   };
   const { tree, receipt } = installed(theirs, request("qemu"));
-  const after = treeAfter(tree, planned(planUninstall(ALL, tree, receipt)).steps, digestOf);
+  const after = treeAfter(tree, planned(planUninstall(ALL, tree, receipt)).steps);
   assert.deepEqual(after.look(CONF), theirs[CONF], "what was on before stays on");
 });
 
@@ -391,7 +390,7 @@ Deno.test("what two callers share goes with the last of them", () => {
   );
   const first = planned(planUninstall({ callers: ["veeam"], force: false }, tree, receipt));
   assert.ok(!words(first).includes("remove /etc/tmpfiles.d/locktables.conf"));
-  const left = treeAfter(tree, first.steps, digestOf);
+  const left = treeAfter(tree, first.steps);
   const second = planned(planUninstall(ALL, left, first.receipt));
   assert.deepEqual(words(second), [
     "remove /etc/locktables/aws-ssm-document.json",
