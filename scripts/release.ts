@@ -10,10 +10,10 @@ import {
   denoInfo,
   DENORT,
   packageOf,
-  sha256OfFile,
   STAGED_MTIME,
   usedNames,
 } from "./build.ts";
+import { sha256OfFile } from "./hashes.ts";
 import { commandsOf, manPage } from "./man_page.ts";
 import { makeSbom } from "./sbom.ts";
 import { pathExists, repositoryRoot, run, runOrFail, ScriptError, scriptMain } from "./shell.ts";

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { pinInstaller } from "../../scripts/release.ts";
 import { repositoryRoot, run, runOrFail, type RunResult } from "../../scripts/shell.ts";
-import { sha256OfFile } from "../../scripts/build.ts";
+import { sha256OfFile } from "../../scripts/hashes.ts";
 import { VERSION } from "../../lib/version.ts";
 import { openSandbox, type Sandbox } from "../support/sandbox.ts";
 

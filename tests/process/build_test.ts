@@ -1,13 +1,6 @@
 import assert from "node:assert/strict";
-import {
-  build,
-  collectUsedNames,
-  elfLength,
-  planBundles,
-  requireIntegrity,
-  requireSha256,
-  trim,
-} from "../../scripts/build.ts";
+import { build, collectUsedNames, elfLength, planBundles, trim } from "../../scripts/build.ts";
+import { requireIntegrity, requireSha256 } from "../../scripts/hashes.ts";
 import { repositoryRoot, run, runOrFail, ScriptError } from "../../scripts/shell.ts";
 
 const SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";

@@ -2,7 +2,6 @@
 
 import { createConnection } from "mysql2";
 import { Socket } from "node:net";
-import { mariadbTreePath, mysqlTreePath } from "../../scripts/provision.ts";
 import {
   cacheDirectory,
   killChild,
@@ -13,12 +12,22 @@ import {
   tail,
 } from "../../scripts/shell.ts";
 import { enterSandbox, type Sandbox } from "./sandbox.ts";
+import {
+  argumentsOf,
+  type Beginning,
+  beginningOf,
+  commandOf,
+  flavorOf,
+} from "./server_programs.ts";
 
 /** The two families that the product supports. */
 export type Flavor = "mariadb" | "mysql";
 
-/** The servers there are: Debian 12's MariaDB and sid's MySQL by family, and sid's MariaDB. */
-export type ServerKind = Flavor | "mariadb-11.8";
+/**
+ * The servers there are. By family: Debian 12's MariaDB and Debian sid's MySQL, on which everything
+ * is shown. By version: MariaDB of Debian 11, 13 and sid, and the MySQL 5.6 of an npm package.
+ */
+export type ServerKind = Flavor | "mariadb-10.5" | "mariadb-11.8" | "mariadb-sid" | "mysql-5.6";
 
 /** A running server of a test. */
 export interface Server {
@@ -102,7 +111,7 @@ export async function startServer(kind: ServerKind, options: ServerOptions = {})
   const argv = [
     ...(sandbox === undefined ? [] : enterSandbox(sandbox)),
     ...program.command,
-    ...serverArguments(flavor),
+    ...argumentsOf(kind),
     `--datadir=${datadir}`,
     `--socket=${socket}`,
     `--pid-file=${dir}/mysqld.pid`,
@@ -258,41 +267,8 @@ async function greets(socket: string): Promise<boolean> {
   }
 }
 
-/** Small and quick: what a server needs for a few tables, and a binlog because coordinates matter. */
-function serverArguments(flavor: Flavor): string[] {
-  const common = [
-    "--user=root",
-    "--skip-networking",
-    "--skip-name-resolve",
-    "--server-id=1",
-    "--log-bin=binlog",
-    "--innodb-buffer-pool-size=24M",
-    "--key-buffer-size=1M",
-    "--innodb-buffer-pool-dump-at-shutdown=OFF",
-    "--innodb-buffer-pool-load-at-startup=OFF",
-  ];
-  switch (flavor) {
-    case "mariadb":
-      return [...common, "--innodb-log-file-size=8M", "--aria-pagecache-buffer-size=2M"];
-    case "mysql":
-      return [...common, ...MYSQL_QUICK];
-  }
-  return flavor satisfies never;
-}
-
-/** No X protocol, no keys and certificates, a small redo log: together most of a start. */
-const MYSQL_QUICK = [
-  "--mysqlx=OFF",
-  "--auto-generate-certs=OFF",
-  "--caching-sha2-password-auto-generate-rsa-keys=OFF",
-  "--innodb-redo-log-capacity=32M",
-  // Debian's compiled-in directory does not exist outside a real installation.
-  "--secure-file-priv=",
-];
-
 /** Where a server is on this machine. */
 async function findProgram(kind: ServerKind): Promise<Program> {
-  const flavor = kind === "mysql" ? "mysql" : "mariadb";
   const command = await commandOf(kind);
   if (!await pathExists(command[0] ?? "")) {
     throw new ScriptError(`${kind} is not installed: deno run -A scripts/provision.ts`);
@@ -300,37 +276,7 @@ async function findProgram(kind: ServerKind): Promise<Program> {
   const { stdout } = await runOrFail(`${kind} --version`, [...command, "--version"]);
   const version = /\bVer (\d+\.\d+\.\d+)/.exec(stdout)?.[1];
   if (version === undefined) throw new ScriptError(`Cannot read the version in: ${stdout.trim()}`);
-  return { kind, flavor, version, command };
-}
-
-async function commandOf(kind: ServerKind): Promise<string[]> {
-  switch (kind) {
-    case "mariadb":
-      return ["/usr/sbin/mariadbd", "--no-defaults"];
-    case "mariadb-11.8":
-      return treeCommand(await mariadbTreePath(), "mariadbd", "mariadb");
-    case "mysql":
-      return treeCommand(await mysqlTreePath(), "mysqld", "mysql");
-  }
-  return kind satisfies never;
-}
-
-/**
- * A server runs out of its tree through the tree's own dynamic loader: no chroot, so that its paths
- * mean the same inside and outside.
- */
-function treeCommand(root: string, program: string, share: string): string[] {
-  return [
-    `${root}/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2`,
-    "--library-path",
-    `${root}/usr/lib/x86_64-linux-gnu`,
-    `${root}/usr/sbin/${program}`,
-    "--no-defaults",
-    `--basedir=${root}/usr`,
-    `--lc-messages-dir=${root}/usr/share/${share}`,
-    `--character-sets-dir=${root}/usr/share/${share}/charsets`,
-    `--plugin-dir=${root}/usr/lib/mysql/plugin`,
-  ];
+  return { kind, flavor: flavorOf(kind), version, command };
 }
 
 /** Gives the data directory its first content, unless it has some. */
@@ -341,7 +287,7 @@ async function fillDatadir(program: Program, datadir: string, fresh: boolean): P
   }
   if (fresh) return await initialise(program, datadir);
   const template =
-    `${await cacheDirectory()}/template-${program.flavor}-${program.version}-${TEMPLATE_FORMAT}`;
+    `${await cacheDirectory()}/template-${program.kind}-${program.version}-${TEMPLATE_FORMAT}`;
   if (!await pathExists(template)) {
     const temporary = await Deno.makeTempDir({ dir: await cacheDirectory(), prefix: "template-" });
     try {
@@ -364,15 +310,16 @@ async function fillDatadir(program: Program, datadir: string, fresh: boolean): P
 
 /** Initialises a data directory where root comes in through the socket alone, as on Debian. */
 async function initialise(program: Program, datadir: string): Promise<void> {
-  switch (program.kind) {
-    case "mariadb":
+  const beginning = await beginningOf(program.kind);
+  switch (beginning.by) {
+    case "mariadb-install-db":
       return await installMariadb(datadir);
-    case "mariadb-11.8":
-      return await bootstrapMariadb(program, datadir);
-    case "mysql":
-      return await initialiseMysql(program, datadir);
+    case "initialize":
+      return await initialiseMysql(program, datadir, beginning.args);
+    case "bootstrap":
+      return await bootstrap(program, datadir, beginning);
   }
-  return program.kind satisfies never;
+  return beginning satisfies never;
 }
 
 async function installMariadb(datadir: string): Promise<void> {
@@ -388,7 +335,11 @@ async function installMariadb(datadir: string): Promise<void> {
   ], { timeoutMs: INITIALISE_TIMEOUT_MS });
 }
 
-async function initialiseMysql(program: Program, datadir: string): Promise<void> {
+async function initialiseMysql(
+  program: Program,
+  datadir: string,
+  args: readonly string[],
+): Promise<void> {
   const scratch = await makeServerDir();
   try {
     const initFile = `${scratch}/init.sql`;
@@ -404,7 +355,7 @@ async function initialiseMysql(program: Program, datadir: string): Promise<void>
       "--user=root",
       `--datadir=${datadir}`,
       `--log-error=${errorLog}`,
-      ...MYSQL_QUICK,
+      ...args,
     ], { timeoutMs: INITIALISE_TIMEOUT_MS });
     if (initialised.code !== 0) {
       const log = await Deno.readTextFile(errorLog).catch(() => initialised.stderr);
@@ -414,7 +365,7 @@ async function initialiseMysql(program: Program, datadir: string): Promise<void>
     const running = await launch(
       [
         ...program.command,
-        ...MYSQL_QUICK,
+        ...args,
         "--user=root",
         "--skip-networking",
         "--skip-log-bin",
@@ -435,34 +386,24 @@ async function initialiseMysql(program: Program, datadir: string): Promise<void>
   }
 }
 
-/** What mariadb-install-db feeds to the server, in its order. */
-const BOOTSTRAP_SCRIPTS = [
-  "mariadb_system_tables",
-  "mariadb_performance_tables",
-  "mariadb_system_tables_data",
-  "fill_help_tables",
-  "maria_add_gis_sp_bootstrap",
-  "mariadb_sys_schema",
-];
-
-/** What mariadb-install-db does, which itself cannot start a server through a loader. */
-async function bootstrapMariadb(program: Program, datadir: string): Promise<void> {
-  const share = `${await mariadbTreePath()}/usr/share/mariadb`;
-  const scripts = await Promise.all(
-    BOOTSTRAP_SCRIPTS.map((name) => Deno.readTextFile(`${share}/${name}.sql`)),
-  );
-  const head = "CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket='root';\n";
-  await runOrFail("mariadbd --bootstrap", [
-    ...program.command,
+/** Has the server itself run the statements that make its system tables. */
+async function bootstrap(
+  { kind, command }: Program,
+  datadir: string,
+  { copyOf, args, sql }: Extract<Beginning, { by: "bootstrap" }>,
+): Promise<void> {
+  if (copyOf !== null) {
+    await runOrFail("Copying the data directory", ["cp", "-a", `${copyOf}/.`, datadir]);
+  }
+  await runOrFail(`${kind} --bootstrap`, [
+    ...command,
     "--bootstrap",
     "--user=root",
     `--datadir=${datadir}`,
-    "--log-warnings=0",
-    "--enforce-storage-engine=",
-    "--max-allowed-packet=8M",
-    "--net-buffer-length=16K",
-    "--innodb-log-file-size=8M",
-  ], { stdin: head + scripts.join("\n"), timeoutMs: INITIALISE_TIMEOUT_MS });
+    ...args,
+  ], { stdin: sql, timeoutMs: INITIALISE_TIMEOUT_MS });
+  // The identity of the server: each copy makes its own.
+  await Deno.remove(`${datadir}/auto.cnf`).catch(ignoreMissing);
 }
 
 function ignoreMissing(error: unknown): void {

@@ -1,12 +1,22 @@
 import assert from "node:assert/strict";
 import { pathExists, ScriptError } from "../../scripts/shell.ts";
-import { connect, type Flavor, type Server, startServer } from "./server.ts";
+import { connect, type Server, type ServerKind, startServer } from "./server.ts";
+
+/** Each of them, with the beginning of its version. */
+const KINDS: readonly (readonly [kind: ServerKind, version: RegExp])[] = [
+  ["mariadb", /^10\.11\./],
+  ["mariadb-10.5", /^10\.5\.23$/],
+  ["mariadb-11.8", /^11\.8\./],
+  ["mariadb-sid", /^1[1-9]\./],
+  ["mysql", /^9\./],
+  ["mysql-5.6", /^5\.6\.24$/],
+];
 
 async function whileRunning(
-  flavor: Flavor,
+  kind: ServerKind,
   test: (server: Server) => Promise<void>,
 ): Promise<Server> {
-  const server = await startServer(flavor);
+  const server = await startServer(kind);
   try {
     await test(server);
   } finally {
@@ -15,9 +25,10 @@ async function whileRunning(
   return server;
 }
 
-for (const flavor of ["mariadb", "mysql"] as const) {
-  Deno.test(`${flavor}: a throwaway server answers root, keeps data over a crash, and is gone`, async () => {
-    const server = await whileRunning(flavor, async (server) => {
+for (const [kind, version] of KINDS) {
+  Deno.test(`${kind}: a throwaway server answers root, keeps data over a crash, and is gone`, async () => {
+    const server = await whileRunning(kind, async (server) => {
+      assert.match(server.version, version);
       const before = await connect(server);
       const [row] = await before.query(
         "SELECT CURRENT_USER() AS user, @@log_bin AS log_bin, @@socket AS socket",
@@ -46,7 +57,9 @@ for (const flavor of ["mariadb", "mysql"] as const) {
     assert.equal(await pathExists(server.dir), false);
     assert.equal(await pathExists(`/proc/${server.pid}/exe`), false);
   });
+}
 
+for (const flavor of ["mariadb", "mysql"] as const) {
   Deno.test(`${flavor}: two servers run side by side and are not the same`, async () => {
     const identity = flavor === "mariadb" ? "@@pid_file" : "@@server_uuid";
     await whileRunning(flavor, async (one) => {
