@@ -68,6 +68,7 @@ export const CATALOGUE = {
   "no-socket": unreachable(EXIT.unreachable),
   "server-down": unreachable(EXIT.unreachable),
   "socket-denied": unreachable(EXIT.unreachable),
+  "socket-untrusted": unreachable(EXIT.badSetup),
   "socket-elsewhere": unreachable(EXIT.badSetup),
   "too-many-connections": unreachable(EXIT.unreachable),
   "session-failed": unreachable(EXIT.unreachable),

@@ -153,6 +153,8 @@ const BY_CODE: Readonly<Record<string, Meaning>> = {
     hint: linkHint,
     remedy: linkRemedy,
   },
+  // No remedy: whether a stranger may be trusted is a person's to say, not a pasted line's.
+  SOCKET_UNTRUSTED: { code: EXIT.badSetup, reason: "socket-untrusted", hint: trustHint },
   UNKNOWN_LOGIN: { code: EXIT.denied, reason: "auth-plugin", hint: otherLoginHint },
   AUTH_SWITCH_PLUGIN_ERROR: { code: EXIT.denied, reason: "auth-plugin", hint: otherLoginHint },
 };
@@ -305,6 +307,17 @@ function linkTo(socket: string): string {
 function linkHint({ socket }: ErrorSubject): string {
   const link = linkTo(socket);
   return `Link to it: ln -s ${socket} ${link}, and set socket=${link} in ${OPTION_FILE}`;
+}
+
+/** To allow it is one link; where there is one already, it is the socket that must go elsewhere. */
+function trustHint(subject: ErrorSubject): string {
+  const elsewhere =
+    "Nothing was sent to it. Have the server put its socket into a directory of its own (socket= in [mysqld])";
+  if (subject.socket.startsWith(`${STATE_DIR}/`)) return elsewhere;
+  const link = linkTo(subject.socket);
+  return `${elsewhere}; to allow this one knowingly: ln -s ${
+    shellWord(subject.socket)
+  } ${link}, and set socket=${link} in ${OPTION_FILE}`;
 }
 
 /** The path was set, so the option file has it; its other readers can go by the link as well. */

@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import { constants, publicEncrypt } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { type Connection, createConnection } from "mysql2";
+import { lookAtSocket } from "./trusted_socket.ts";
 
 /** A result row: column name to value. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -58,14 +59,26 @@ const UNKNOWN_VARIABLE = 1193;
 /**
  * Opens a session.
  * @throws the socket's error (ENOENT, ECONNREFUSED, EACCES), the server's (errno),
- * {@linkcode UnknownLogin} or {@linkcode NoAnswer}, with `serverVersion` where the server has
+ * `UntrustedSocket`, {@linkcode UnknownLogin} or {@linkcode NoAnswer}, with `serverVersion` where the server has
  * greeted; nothing is left open then.
  */
 export async function openSession(options: SessionOptions): Promise<Session> {
+  // A server may ask for the password in clear, and gets it: only the server itself may.
+  const socket = await withinLimit(
+    options.limitMs,
+    "the look at its path",
+    lookAtSocket(options.socket),
+  );
   // The socket is connected here and handed over: mysql2 under Deno reports a missing
   // socket as PROTOCOL_CONNECTION_LOST and throws the true error later, uncaught
   // (`runtime.md` 1, quirk 2).
   const stream = await openSocket(options.socket, options.limitMs);
+  try {
+    await withinLimit(options.limitMs, "the look at its path", socket.confirm());
+  } catch (error) {
+    stream.destroy();
+    throw error;
+  }
   const connection = createConnection({
     stream,
     // Only tells the driver that the channel is as safe as TLS for sending a password.
@@ -221,6 +234,13 @@ function openSocket(path: string, limitMs: number): Promise<Socket> {
       done(socket);
     });
     socket.once("error", failed);
+  });
+}
+
+/** Waits for something for at most `limitMs` milliseconds. */
+function withinLimit<T>(limitMs: number, what: string, promise: Promise<T>): Promise<T> {
+  return within(limitMs, what, (done, failed) => {
+    promise.then(done, failed);
   });
 }
 

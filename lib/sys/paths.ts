@@ -29,11 +29,13 @@ export const RECEIPT_FILE = `${STATE_DIR}/receipt.json`;
 /** The option file, read by explicit path because hooks often run without HOME. */
 export const OPTION_FILE = "/root/.my.cnf";
 
-/** Where servers put their socket, most usual first: Debian, RHEL, SUSE, old MariaDB, source builds. */
+/**
+ * Where servers put their socket, most usual first: Debian, RHEL, SUSE, old MariaDB. Not the
+ * /tmp/mysql.sock of source builds: while that server is stopped, anybody can listen there.
+ */
 export const KNOWN_SOCKETS: readonly string[] = [
   "/run/mysqld/mysqld.sock",
   "/var/lib/mysql/mysql.sock",
   "/run/mysql/mysql.sock",
   "/run/mariadb/mariadb.sock",
-  "/tmp/mysql.sock",
 ];

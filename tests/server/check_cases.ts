@@ -395,6 +395,12 @@ const SHOW_SOCKET = "mv /run/mysqld/hidden /run/mysqld/mysqld.sock 2>/dev/null; 
 
 const LOGIN_CASES: readonly CheckCase[] = [
   {
+    code: "socket-untrusted",
+    name: "everybody may make a socket where the server's is",
+    given: script("chmod 1777 /run/mysqld", "chmod 0755 /run/mysqld"),
+    remedy: "none",
+  },
+  {
     code: "no-socket",
     name: "there is no socket",
     given: script(HIDE_SOCKET, SHOW_SOCKET),
@@ -414,8 +420,8 @@ const LOGIN_CASES: readonly CheckCase[] = [
     code: "socket-denied",
     name: "the socket may not be used",
     given: script(
-      "chown 1000 /run/mysqld/mysqld.sock && chmod 0600 /run/mysqld/mysqld.sock",
-      "chown 0 /run/mysqld/mysqld.sock && chmod 0777 /run/mysqld/mysqld.sock",
+      "chown 1000 /var/lib/mysql /run/mysqld/mysqld.sock && chmod 0600 /run/mysqld/mysqld.sock",
+      "chown 0 /var/lib/mysql /run/mysqld/mysqld.sock && chmod 0777 /run/mysqld/mysqld.sock",
     ),
     through: WITHOUT_OVERRIDE,
     remedy: "none",
