@@ -55,7 +55,8 @@ export interface Capabilities {
   readonly ftwrlWaitsForReaders: boolean;
   /**
    * The statement that shows sleeping sessions with LOCK TABLES or HANDLER (1.1, 1.3), null
-   * where the server does not show them. Needs SELECT on performance_schema.
+   * where the server does not show them. Needs SELECT on performance_schema. MySQL 5.7 shows them
+   * only while the instrument wait/lock/metadata/sql/mdl is on, which it is not by default.
    */
   readonly idleLocksStatement: string | null;
   /** `max_statement_time` (seconds) bounds any statement (1.2). */
@@ -93,6 +94,11 @@ const GROUP_MEMBER = `SELECT /* locktables */ m.*, s.VIEW_ID
  LEFT JOIN performance_schema.replication_group_member_stats AS s USING (MEMBER_ID)
  WHERE m.MEMBER_ID IN ('', @@server_uuid)`;
 
+/** MySQL has the table metadata_locks from 5.7.3 on; MariaDB's is empty unless asked for. */
+function showsMetadataLocks(server: ServerVersion): boolean {
+  return server.flavor !== "mariadb" && isAtLeast(server, 5, 7, 3);
+}
+
 /** The command line client that belongs to a server; MariaDB has the other name as well. */
 export function clientProgram(server: ServerVersion | null): "mariadb" | "mysql" {
   return server?.flavor === "mariadb" ? "mariadb" : "mysql";
@@ -105,7 +111,7 @@ export function capabilitiesOf(server: ServerVersion): Capabilities {
   return {
     backupStage: isMariadb && isAtLeast(server, 10, 5),
     ftwrlWaitsForReaders: !(isMariadb && isAtLeast(server, 10, 5)),
-    idleLocksStatement: isMariadb ? null : IDLE_LOCKS,
+    idleLocksStatement: showsMetadataLocks(server) ? IDLE_LOCKS : null,
     maxStatementTime: isMariadb,
     flushLogStatement: isMariadb ? null : "FLUSH /* locktables */ NO_WRITE_TO_BINLOG ENGINE LOGS",
     binlogStatusStatement: isMysql82 ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS",
@@ -124,10 +130,12 @@ export function capabilitiesOf(server: ServerVersion): Capabilities {
 /** What differs between servers and matters to `check` alone. */
 export interface CheckCapabilities {
   /**
-   * Session settings under which a question about many tables ends by itself and leaves nothing
-   * behind, for questions of at most so many milliseconds.
+   * Session settings under which a question about many tables leaves nothing behind, and ends by
+   * itself where the server can see to it, for questions of at most so many milliseconds.
    */
   readonly questionSettings: (limitMs: number) => string;
+  /** Whether they bound it: where not, it goes on until somebody ends its session. */
+  readonly boundsQuestions: boolean;
   /** The statement that shows InnoDB's files outside the data directory, as `path` (PROCESS). */
   readonly outsideFilesStatement: string;
   /** The statement that shows who holds the server's global read lock, null where none does. */
@@ -174,8 +182,16 @@ function questionSettingsOf(server: ServerVersion): (limitMs: number) => string 
     return (limitMs) => `max_statement_time=${limitMs / 1000}, lock_wait_timeout=0`;
   }
   return (limitMs) =>
-    `max_execution_time=${limitMs}, lock_wait_timeout=1` +
-    (isAtLeast(server, 8, 0) ? ", information_schema_stats_expiry=0" : "");
+    [
+      ...(boundsQuestions(server) ? [`max_execution_time=${limitMs}`] : []),
+      "lock_wait_timeout=1",
+      ...(isAtLeast(server, 8, 0) ? ["information_schema_stats_expiry=0"] : []),
+    ].join(", ");
+}
+
+/** max_execution_time came with MySQL 5.7.8 (Reference Manual, server system variables). */
+function boundsQuestions(server: ServerVersion): boolean {
+  return server.flavor === "mariadb" || isAtLeast(server, 5, 7, 8);
 }
 
 /** What this server can be asked by `check`, and what cures it. */
@@ -187,14 +203,17 @@ export function checkCapabilitiesOf(server: ServerVersion): CheckCapabilities {
     : "slave_parallel_workers";
   return {
     questionSettings: questionSettingsOf(server),
+    boundsQuestions: boundsQuestions(server),
     outsideFilesStatement: outsideFilesOf(server),
-    globalLockStatement: isMariadb ? null : GLOBAL_LOCK,
+    globalLockStatement: showsMetadataLocks(server) ? GLOBAL_LOCK : null,
     // MariaDB's position is exact with workers, too.
     inexactWorkersVariable: isMariadb ? null : workers,
-    startReplica: (channel) =>
-      isMariadb
-        ? `START SLAVE ${quoted(channel)}`
-        : `START ${saysReplica ? "REPLICA" : "SLAVE"} FOR CHANNEL ${quoted(channel)}`,
+    startReplica: (channel) => {
+      if (isMariadb) return `START SLAVE ${quoted(channel)}`;
+      // Channels came with 5.7.6.
+      if (!isAtLeast(server, 5, 7, 6)) return "START SLAVE";
+      return `START ${saysReplica ? "REPLICA" : "SLAVE"} FOR CHANNEL ${quoted(channel)}`;
+    },
   };
 }
 

@@ -22,6 +22,9 @@ const TABLES_LIMIT_MS = 3_000;
 /** What the server gets beyond its own limit to say that it has stopped. */
 const STOP_MS = 250;
 
+/** Longest wait for each half of ending a question; both fit into what a check has left. */
+const KILL_LIMIT_MS = 500;
+
 /** Where tables are counted no further: more names than anybody reads, and half a megabyte. */
 export const TABLES_MOST = 10_000;
 
@@ -180,6 +183,21 @@ export async function survey(options: SurveyOptions): Promise<Survey> {
     };
   } finally {
     session.close();
+    if (isStuck && !checkCapabilitiesOf(server).boundsQuestions) await end(options, session.id);
+  }
+}
+
+/**
+ * Ends a question that the server itself does not bound, and that goes on without its asker. An
+ * account may kill its own sessions without any privilege. Whatever keeps it from that, the answer
+ * has been given up already.
+ */
+async function end(login: SurveyOptions, id: number): Promise<void> {
+  try {
+    const killer = await openSession({ ...login, limitMs: KILL_LIMIT_MS, onLost: () => {} });
+    await killer.query(`KILL /* locktables */ ${id}`, KILL_LIMIT_MS).finally(() => killer.close());
+  } catch {
+    // It is gone, or the server answers nobody.
   }
 }
 

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import {
   type Capabilities,
   capabilitiesOf,
+  checkCapabilitiesOf,
   type Flavor,
   isAtLeast,
   parseVersion,
@@ -12,6 +13,7 @@ import { server } from "./servers.ts";
 
 /** `@@version` and `@@version_comment` as distributions build them. */
 const VERSIONS: readonly (readonly [version: string, comment: string, Flavor, label: string])[] = [
+  ["5.6.24-log", "MySQL Community Server (GPL)", "mysql", "MySQL 5.6.24"],
   ["5.7.44-log", "MySQL Community Server (GPL)", "mysql", "MySQL 5.7.44"],
   ["8.0.22", "MySQL Community Server - GPL", "mysql", "MySQL 8.0.22"],
   ["8.0.36-0ubuntu0.22.04.1", "(Ubuntu)", "mysql", "MySQL 8.0.36"],
@@ -104,6 +106,7 @@ const MYSQL_5_7: Capabilities = {
   groupStatement: GROUP,
   gtidVariables: ["gtid_mode", "gtid_executed", "gtid_purged"],
 };
+const MYSQL_5_6: Capabilities = { ...MYSQL_5_7, idleLocksStatement: null };
 const MYSQL_8_0_22: Capabilities = {
   ...MYSQL_5_7,
   replicaStatusStatement: "SHOW REPLICA STATUS",
@@ -128,6 +131,7 @@ const MARIADB_10_5: Capabilities = {
 };
 
 const CAPABILITIES: readonly (readonly [ServerVersion, Capabilities])[] = [
+  [server("5.6.24-log"), MYSQL_5_6],
   [server("5.7.44"), MYSQL_5_7],
   [server("8.0.21"), MYSQL_5_7],
   [server("8.0.22"), MYSQL_8_0_22],
@@ -150,6 +154,39 @@ for (const [version, expected] of CAPABILITIES) {
     assert.deepEqual(capabilitiesOf(version), expected);
   });
 }
+
+/** What `check` sets in its session, and how it has a replica started again. */
+const CHECK_CAPABILITIES: readonly (readonly [ServerVersion, settings: string, start: string])[] = [
+  [server("5.6.24-log"), "lock_wait_timeout=1", "START SLAVE"],
+  [server("5.7.7"), "lock_wait_timeout=1", "START SLAVE FOR CHANNEL 'east'"],
+  [
+    server("5.7.8"),
+    "max_execution_time=3000, lock_wait_timeout=1",
+    "START SLAVE FOR CHANNEL 'east'",
+  ],
+  [
+    server("8.0.22"),
+    "max_execution_time=3000, lock_wait_timeout=1, information_schema_stats_expiry=0",
+    "START REPLICA FOR CHANNEL 'east'",
+  ],
+  [server("10.4.34-MariaDB"), "max_statement_time=3, lock_wait_timeout=0", "START SLAVE 'east'"],
+];
+
+for (const [version, settings, start] of CHECK_CAPABILITIES) {
+  Deno.test(`${version.label} is asked for its tables within what it can bound`, () => {
+    const check = checkCapabilitiesOf(version);
+    assert.equal(check.questionSettings(3_000), settings);
+    assert.equal(check.boundsQuestions, settings.startsWith("max_"));
+    assert.equal(check.startReplica("east"), start);
+  });
+}
+
+Deno.test("who holds the global read lock is asked where idle locks are", () => {
+  for (const [version, { idleLocksStatement }] of CAPABILITIES) {
+    const { globalLockStatement } = checkCapabilitiesOf(version);
+    assert.equal(globalLockStatement === null, idleLocksStatement === null, version.label);
+  }
+});
 
 Deno.test("the statement for idle locks reads, is ours, and is one statement", () => {
   assert.ok(IDLE_LOCKS !== null);

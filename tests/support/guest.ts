@@ -1,7 +1,14 @@
 /** A guest with a real server in it, and the questions every test of a window asks. */
 import assert from "node:assert/strict";
 import { openSandbox, processesOf, type Sandbox, type SandboxResult } from "./sandbox.ts";
-import { connect, type Connection, type Flavor, type Server, startServer } from "./server.ts";
+import {
+  connect,
+  type Connection,
+  type Flavor,
+  type Server,
+  type ServerKind,
+  startServer,
+} from "./server.ts";
 
 /** The servers every behaviour is shown on. */
 export const FLAVORS: readonly Flavor[] = ["mariadb", "mysql"];
@@ -60,8 +67,8 @@ export interface PendingWrite {
 }
 
 /** Opens a guest. `args`: further arguments of the server. */
-export async function openGuest(flavor: Flavor, args: readonly string[] = []): Promise<Guest> {
-  const server = await startServer(flavor, { args });
+export async function openGuest(kind: ServerKind, args: readonly string[] = []): Promise<Guest> {
+  const server = await startServer(kind, { args });
   return await guestOf(server, await openSandbox());
 }
 
