@@ -8,6 +8,7 @@
 import { fetchNpmPackage } from "./npm_package.ts";
 import {
   cacheDirectory,
+  keepInCache,
   pathExists,
   run,
   runOrFail,
@@ -362,8 +363,7 @@ async function intoCache(
     const temporary = `${scratch}/tree`;
     await fill(temporary);
     await Deno.chmod(temporary, 0o755);
-    // Whoever renames first wins; the two are alike.
-    if (!await pathExists(destination)) await Deno.rename(temporary, destination);
+    await keepInCache(temporary, destination);
   } finally {
     await Deno.remove(scratch, { recursive: true });
   }

@@ -122,6 +122,19 @@ export async function cacheDirectory(): Promise<string> {
   return path;
 }
 
+/**
+ * Puts a folder in its place in the cache, unless another process was quicker: then that one stays,
+ * because it may be in use, and the two are alike.
+ */
+export async function keepInCache(folder: string, place: string): Promise<void> {
+  try {
+    // A folder that has something in it is never replaced by a rename.
+    await Deno.rename(folder, place);
+  } catch (error) {
+    if (!await pathExists(place)) throw error;
+  }
+}
+
 /** Root of the repository, whatever the working directory is. */
 export function repositoryRoot(): string {
   return new URL("..", import.meta.url).pathname.replace(/\/$/, "");

@@ -4,6 +4,7 @@ import { createConnection } from "mysql2";
 import { Socket } from "node:net";
 import {
   cacheDirectory,
+  keepInCache,
   killChild,
   pathExists,
   run,
@@ -292,8 +293,7 @@ async function fillDatadir(program: Program, datadir: string, fresh: boolean): P
     const temporary = await Deno.makeTempDir({ dir: await cacheDirectory(), prefix: "template-" });
     try {
       await initialise(program, temporary);
-      // Whoever renames first wins; the two are alike.
-      if (!await pathExists(template)) await Deno.rename(temporary, template);
+      await keepInCache(temporary, template);
     } finally {
       await Deno.remove(temporary, { recursive: true }).catch(ignoreMissing);
     }
