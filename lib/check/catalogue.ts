@@ -64,6 +64,7 @@ export const CATALOGUE = {
   },
   "bad-setting": { severity: "error", theme: "option-file", exit: EXIT.badSetup, hides: SERVERS },
   "path-unusable": { severity: "error", theme: "directories", exit: EXIT.badSetup },
+  "directory-untrusted": { severity: "error", theme: "directories", exit: EXIT.badSetup },
   "disk-full": { severity: "error", theme: "directories", exit: EXIT.badSetup },
   "no-socket": unreachable(EXIT.unreachable),
   "server-down": unreachable(EXIT.unreachable),

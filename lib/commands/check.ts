@@ -31,16 +31,10 @@ import { effectiveUser, type FileLook, lookAt, placeOf } from "../sys/guest_file
 import { guestTree, unsafeProgram } from "../sys/guest_tree.ts";
 import { dropInstallWriteRights } from "../sys/install_rights.ts";
 import { optionFileReader } from "../sys/option_file_reader.ts";
-import {
-  LOCKER_SOCKET,
-  OPTION_FILE,
-  RUN_DIR,
-  STATE_DIR,
-  WAIT_FOR_LOCK,
-  WAIT_FOR_SNAPSHOT,
-} from "../sys/paths.ts";
+import { LOCKER_SOCKET, OPTION_FILE, WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT } from "../sys/paths.ts";
 import { readReceipt } from "../sys/receipt_file.ts";
 import { RESERVED_BYTES } from "../sys/record_file.ts";
+import { privacyNow, RUN_DIRECTORY, STATE_DIRECTORY } from "../sys/private_directory.ts";
 import { tryDirectory } from "../sys/trial.ts";
 import { VERSION } from "../version.ts";
 import { SCHEMA_VERSION } from "../window/record.ts";
@@ -175,18 +169,26 @@ async function gatherDirectories(context: Context): Promise<Gathered> {
   const { locker } = await context.window;
   const isOpening = await seen(WAIT_FOR_LOCK) !== null;
   const found = await Promise.all([
-    { path: RUN_DIR, bytes: RUN_DIR_BYTES, mayTry: true },
+    { directory: RUN_DIRECTORY, bytes: RUN_DIR_BYTES, mayTry: true },
     // A disk that is frozen for a snapshot would keep us until it thaws.
-    { path: STATE_DIR, bytes: RESERVED_BYTES, mayTry: locker === "no-locker" && !isOpening },
-  ].map(async ({ path, bytes, mayTry }) =>
-    directoryFindings({
+    {
+      directory: STATE_DIRECTORY,
+      bytes: RESERVED_BYTES,
+      mayTry: locker === "no-locker" && !isOpening,
+    },
+  ].map(async ({ directory, bytes, mayTry }) => {
+    const { path } = directory;
+    const privacy = privacyNow(directory);
+    return directoryFindings({
       path,
       look: await seen(path, true),
-      refusal: mayTry
+      refusal: isRefusal(privacy)
+        ? privacy
+        : mayTry
         ? await atMost(tryDirectory(path, bytes), TRIAL_LIMIT_MS, tooSlow(path))
         : null,
-    })
-  ));
+    });
+  }));
   return { findings: found.flat() };
 }
 
@@ -196,11 +198,16 @@ function seen(path: string, followed = false): Promise<FileLook | null> {
 }
 
 function gatherHooks(): Promise<Gathered> {
+  const receipt = readReceipt();
+  // Said of the directory already, and without a receipt nothing is known of hooks.
+  if (isRefusal(receipt) && receipt.reason === "directory-untrusted") {
+    return Promise.resolve({ findings: [] });
+  }
   const program = Deno.execPath();
   return Promise.resolve({
     findings: hookFindings({
       tree: guestTree,
-      receipt: readReceipt(),
+      receipt,
       program,
       version: VERSION,
       unsafe: unsafeProgram(program),

@@ -5,11 +5,17 @@
 import { askLocker, type ControlWord } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
 import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../report/print.ts";
-import { EXIT, type ExitCode, isRefusal } from "../report/refusal.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal } from "../report/refusal.ts";
 import { closedLine, isGoodEnd, isUnseenEnd, unseenLine } from "../report/window_text.ts";
 import { atMost } from "../sys/at_most.ts";
 import { systemClock } from "../sys/clock.ts";
 import { exists, readIfThere, removeIfThere } from "../sys/files.ts";
+import {
+  isBelieved,
+  privacyNow,
+  RUN_DIRECTORY,
+  STATE_DIRECTORY,
+} from "../sys/private_directory.ts";
 import { RECORD_FILE, RUN_DIR, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
 import { parseRecord, recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
 
@@ -30,6 +36,8 @@ const STARTING_PAUSE_MS = 20;
 export type Closing =
   | { readonly kind: "closed"; readonly record: WindowRecord }
   | { readonly kind: "nothing" }
+  /** The run directory is not root's alone: the lock file is removed, and nothing there is believed. */
+  | { readonly kind: "untrusted"; readonly refusal: Refusal }
   | { readonly kind: "no-answer"; readonly detail: string };
 
 /** The hook. `isAborted`: the caller gave up its snapshot. */
@@ -46,6 +54,8 @@ export async function postThaw(isAborted: boolean): Promise<ExitCode> {
     case "nothing":
       await sayBriefly("Nothing to thaw: no window is open");
       return EXIT.ok;
+    case "untrusted":
+      return await complainOf(closing.refusal);
     case "no-answer":
       await complain(
         `The snapshot is only crash-consistent: the locker does not answer. ${closing.detail}.`,
@@ -68,7 +78,8 @@ function lastOf(closing: Closing): WindowRecord | null {
     case "closed":
       return closing.record;
     case "nothing":
-      return parseRecord(readIfThere(RECORD_FILE));
+      return isBelieved(STATE_DIRECTORY) ? parseRecord(readIfThere(RECORD_FILE)) : null;
+    case "untrusted":
     case "no-answer":
       return null;
     default:
@@ -78,6 +89,10 @@ function lastOf(closing: Closing): WindowRecord | null {
 
 /** Closes the window and waits until nothing of it is left. */
 export async function closeFreezeWindow(isAborted: boolean): Promise<Closing> {
+  const privacy = privacyNow(RUN_DIRECTORY);
+  if (isRefusal(privacy)) return { kind: "untrusted", refusal: releaseBlindly(privacy) };
+  // Empty: whatever is there a moment later is not a locker's.
+  if (privacy === "spoilt") return { kind: "nothing" };
   const word = isAborted ? "abort" : "thaw";
   const deadline = performance.now() + STARTING_LIMIT_MS;
   while (true) {
@@ -102,6 +117,22 @@ export async function closeFreezeWindow(isAborted: boolean): Promise<Closing> {
     }
     await new Promise((resolve) => setTimeout(resolve, STARTING_PAUSE_MS));
   }
+}
+
+/**
+ * A locker that is there releases when its lock file goes; more cannot be known here. Removing it
+ * follows no link.
+ */
+function releaseBlindly(untrusted: Refusal): Refusal {
+  try {
+    removeIfThere(WAIT_FOR_SNAPSHOT);
+  } catch {
+    // Not a file, so not a locker's.
+  }
+  return {
+    ...untrusted,
+    summary: `${untrusted.summary}. A lock, if there was one, is released unseen`,
+  };
 }
 
 /** Has the locker close the window; null where there is no locker. */

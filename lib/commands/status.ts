@@ -1,8 +1,9 @@
 /** status: the window now, and the last one. Only looks. */
 import { readWindowState } from "../locker/window_state.ts";
-import { sayAll } from "../report/print.ts";
-import { EXIT, type ExitCode } from "../report/refusal.ts";
+import { complainOf, sayAll } from "../report/print.ts";
+import { EXIT, type ExitCode, isRefusal } from "../report/refusal.ts";
 import { statusText } from "../report/window_text.ts";
+import { privacyNow, RUN_DIRECTORY, STATE_DIRECTORY } from "../sys/private_directory.ts";
 import { rfc3339, systemClock } from "../sys/clock.ts";
 import { SCHEMA_VERSION } from "../window/record.ts";
 
@@ -12,6 +13,8 @@ const STATUS_LIMIT_MS = 2_000;
 /** Prints the window now and the last one. */
 export async function status(asJson: boolean): Promise<ExitCode> {
   Deno.permissions.revokeSync({ name: "run" }); // starts no program
+  const untrusted = [RUN_DIRECTORY, STATE_DIRECTORY].map(privacyNow).find(isRefusal);
+  if (untrusted !== undefined) return await complainOf(untrusted);
   const now = systemClock.now();
   const { locker, window, last } = await readWindowState(now, STATUS_LIMIT_MS);
   if (asJson) {

@@ -1,6 +1,7 @@
 /** The run directory: the two lock files of the original method, and what is left in it by a crash. */
 import type { Refusal } from "../report/refusal.ts";
-import { ensureDirectory, exists, removeIfThere, replaceFile, unusable } from "../sys/files.ts";
+import { exists, removeIfThere, replaceFile, unusable } from "../sys/files.ts";
+import { makePrivate, RUN_DIRECTORY } from "../sys/private_directory.ts";
 import {
   LOCKER_SOCKET,
   RUN_DIR,
@@ -23,7 +24,7 @@ const RIGHT_LIMIT_MS = 150;
 
 /** Gets the right to open a window; null where another process has it. */
 export async function takeOpeningRight(): Promise<OpeningRight | Refusal | null> {
-  const refused = ensureDirectory(RUN_DIR);
+  const refused = makePrivate(RUN_DIRECTORY);
   if (refused !== null) return refused;
   let directory: Deno.FsFile;
   try {

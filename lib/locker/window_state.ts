@@ -1,6 +1,7 @@
 /** The window now and the last one, put together from the locker, /run and the disk. Only looks. */
 import type { Instant } from "../sys/clock.ts";
 import { readIfThere } from "../sys/files.ts";
+import { isBelieved, RUN_DIRECTORY, STATE_DIRECTORY } from "../sys/private_directory.ts";
 import { HISTORY_FILE, RECORD_FILE, WINDOW_FILE } from "../sys/paths.ts";
 import { parseRecord, recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
 import { askLocker } from "./control_client.ts";
@@ -17,13 +18,15 @@ export interface WindowState {
 }
 
 /**
- * Reads it.
+ * Reads it. What is in a directory that is not root's alone is not believed.
  * @param limitMs longest wait for the locker's answer
  */
 export async function readWindowState(now: Instant, limitMs: number): Promise<WindowState> {
-  const answer = await askLocker("status", limitMs);
-  const left = parseRecord(readIfThere(WINDOW_FILE));
-  const recorded = parseRecord(readIfThere(RECORD_FILE));
+  const isRunOurs = isBelieved(RUN_DIRECTORY);
+  const isStateOurs = isBelieved(STATE_DIRECTORY);
+  const answer = isRunOurs ? await askLocker("status", limitMs) : { kind: "no-locker" as const };
+  const left = isRunOurs ? parseRecord(readIfThere(WINDOW_FILE)) : null;
+  const recorded = isStateOurs ? parseRecord(readIfThere(RECORD_FILE)) : null;
   // A locker that is there but silent may still hold the lock: what it wrote down is shown as open.
   const window = answer.kind === "answered"
     ? answer.record
@@ -33,7 +36,7 @@ export async function readWindowState(now: Instant, limitMs: number): Promise<Wi
   const closed = left !== null && left.outcome === null ? recordOfDeadLocker(left, now) : left;
   // While a window is open the record on disk is its own: the one before is in the history.
   const before = window !== null && recorded?.window_id === window.window_id
-    ? parseRecord(lastLine(readIfThere(HISTORY_FILE)))
+    ? parseRecord(lastLine(isStateOurs ? readIfThere(HISTORY_FILE) : null))
     : recorded;
   const last = window === null ? closed ?? before : before;
   return { locker: answer.kind === "answered" ? "running" : answer.kind, window, last, left };

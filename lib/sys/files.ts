@@ -1,16 +1,6 @@
 /** Small file operations with the care that a record under a lock needs. */
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 
-/** Makes a directory with mode 0700 where it is missing; an existing one is left as it is. */
-export function ensureDirectory(path: string): Refusal | null {
-  try {
-    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
-    return null;
-  } catch (error) {
-    return unusable(path, "create the directory", error);
-  }
-}
-
 /** Whether there is anything at this path. */
 export function exists(path: string): boolean {
   try {

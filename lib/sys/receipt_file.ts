@@ -1,14 +1,7 @@
 /** The receipt on disk. */
 import { emptyReceipt, parseReceipt, type Receipt } from "../hooks/receipt.ts";
-import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
-import {
-  ensureDirectory,
-  exists,
-  readIfThere,
-  removeIfThere,
-  replaceFileOnDisk,
-  unusable,
-} from "./files.ts";
+import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
+import { exists, readIfThere, removeIfThere, replaceFileOnDisk, unusable } from "./files.ts";
 import {
   HISTORY_FILE,
   RECEIPT_FILE,
@@ -17,12 +10,16 @@ import {
   RUN_DIR,
   STATE_DIR,
 } from "./paths.ts";
+import { makePrivate, privacyNow, STATE_DIRECTORY } from "./private_directory.ts";
 
 /** What install changed so far; an empty receipt where it changed nothing. */
 export function readReceipt(): Receipt | Refusal {
+  // By somebody else's receipt uninstall would remove any file.
+  const privacy = privacyNow(STATE_DIRECTORY);
+  if (isRefusal(privacy)) return privacy;
   let text: string | null;
   try {
-    text = readIfThere(RECEIPT_FILE);
+    text = privacy === "spoilt" ? null : readIfThere(RECEIPT_FILE);
   } catch (error) {
     return unusable(RECEIPT_FILE, "read", error);
   }
@@ -38,7 +35,7 @@ export function readReceipt(): Receipt | Refusal {
 
 /** Writes the receipt, on disk when it returns. */
 export function writeReceipt(receipt: Receipt): Refusal | null {
-  const refused = ensureDirectory(STATE_DIR);
+  const refused = makePrivate(STATE_DIRECTORY);
   if (refused !== null) return refused;
   try {
     replaceFileOnDisk(

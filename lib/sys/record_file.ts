@@ -4,8 +4,9 @@
  */
 import { isRefusal, type Refusal } from "../report/refusal.ts";
 import type { WindowRecord } from "../window/record.ts";
-import { ensureDirectory, readIfThere, unusable } from "./files.ts";
+import { readIfThere, unusable } from "./files.ts";
 import { HISTORY_FILE, RECORD_FILE, RESERVED_FILE, STATE_DIR } from "./paths.ts";
+import { makePrivate, STATE_DIRECTORY } from "./private_directory.ts";
 
 /** Room for the record of a window with many instances and long GTID sets, in bytes. */
 export const RESERVED_BYTES = 64 * 1024;
@@ -26,7 +27,7 @@ export interface ReservedRecord {
 
 /** Reserves the place of a record in the state directory, which is made where it is missing. */
 export async function reserveRecord(): Promise<ReservedRecord | Refusal> {
-  const refused = ensureDirectory(STATE_DIR);
+  const refused = makePrivate(STATE_DIRECTORY);
   if (refused !== null) return refused;
   let file: Deno.FsFile;
   try {

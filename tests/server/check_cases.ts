@@ -380,6 +380,15 @@ const DIRECTORIES: readonly CheckCase[] = [
     remedy: 0,
   },
   {
+    code: "directory-untrusted",
+    name: "the run directory is a link",
+    given: script(
+      "rm -rf /run/veeam && ln -s /run/mysqld /run/veeam",
+      "rm -rf /run/veeam /run/veeam.old",
+    ),
+    remedy: 0,
+  },
+  {
     code: "directory-not-private",
     name: "the run directory is somebody else's",
     given: script("mkdir -p -m 0700 /run/veeam && chown 1000 /run/veeam"),
