@@ -3,7 +3,13 @@ import { editCommand, substitution } from "../options/edit_command.ts";
 import { EXIT, type ExitCode, type Refusal, refusal } from "../report/refusal.ts";
 import { shellWord } from "../report/shell.ts";
 import { OPTION_FILE, STATE_DIR } from "../sys/paths.ts";
-import { type Flavor, parseVersion, type ServerVersion } from "./flavor.ts";
+import { parseVersion, type ServerVersion } from "./flavor.ts";
+import {
+  limitStatement,
+  otherLogin,
+  passwordStatement,
+  unlockStatement,
+} from "./account_statements.ts";
 import { adminCommand } from "./admin_command.ts";
 import { accountLiteral, grantStatement } from "./privileges.ts";
 
@@ -220,19 +226,6 @@ function grantRemedy(subject: ErrorSubject, error: DriverError): string | null {
     : adminRemedy(subject, error, grantStatement(account(subject), subject.server));
 }
 
-/**
- * A login that works everywhere in the family, and what else does. MariaDB's IDENTIFIED BY would
- * do as well; MySQL's keeps the account's plugin (seen on 9.7.4).
- */
-const OTHER_LOGIN: Readonly<Record<Flavor, readonly [identified: string, also: string]>> = {
-  mysql: ["IDENTIFIED WITH caching_sha2_password BY '…'", "auth_socket works"],
-  percona: ["IDENTIFIED WITH caching_sha2_password BY '…'", "auth_socket works"],
-  mariadb: [
-    "IDENTIFIED VIA mysql_native_password USING PASSWORD('…')",
-    "unix_socket and ed25519 work",
-  ],
-};
-
 function serverOf(subject: ErrorSubject, error: DriverError): ServerVersion | null {
   return subject.server ?? parseVersion(error.serverVersion ?? "", "");
 }
@@ -256,10 +249,8 @@ function otherLoginHint(subject: ErrorSubject, error: DriverError): string {
   if (server === null) {
     return "Give the account another way to log in, such as unix_socket/auth_socket";
   }
-  const [identified, also] = OTHER_LOGIN[server.flavor];
-  return `${
-    asAdministrator(`ALTER USER ${account(subject)} ${identified}`)
-  }, and put the password into /root/.my.cnf; ${also}, too`;
+  const { statement, also } = otherLogin(account(subject), server);
+  return `${asAdministrator(statement)}, and put the password into /root/.my.cnf; ${also}, too`;
 }
 
 /** A window has two sessions; a third cleans up after a locker that does not answer. */
@@ -273,30 +264,28 @@ function connectionsRemedy(subject: ErrorSubject, error: DriverError): string {
   return adminRemedy(subject, error, connectionsStatement(subject, error));
 }
 
-function connectionsStatement(subject: ErrorSubject, { message }: DriverError): string {
+function connectionsStatement(subject: ErrorSubject, error: DriverError): string {
   // Both families name the limit in every language: '(max_\w+)' is an identifier.
-  const limit = /'(max_\w+)'/.exec(message)?.[1]?.toUpperCase() ?? "MAX_USER_CONNECTIONS";
-  return limit === "MAX_USER_CONNECTIONS"
-    ? `ALTER USER ${account(subject)} WITH MAX_USER_CONNECTIONS ${SESSIONS_OF_A_WINDOW}`
-    : `ALTER USER ${account(subject)} WITH ${limit} 0`;
-}
-
-function passwordHint(subject: ErrorSubject): string {
-  return asAdministrator(
-    `ALTER USER ${account(subject)} IDENTIFIED BY '…', and put it into /root/.my.cnf`,
+  const limit = /'(max_\w+)'/.exec(error.message)?.[1]?.toUpperCase() ?? "MAX_USER_CONNECTIONS";
+  return limitStatement(
+    account(subject),
+    serverOf(subject, error),
+    limit,
+    limit === "MAX_USER_CONNECTIONS" ? SESSIONS_OF_A_WINDOW : 0,
   );
 }
 
+function passwordHint(subject: ErrorSubject, error: DriverError): string {
+  const statement = passwordStatement(account(subject), serverOf(subject, error));
+  return asAdministrator(`${statement}, and put it into /root/.my.cnf`);
+}
+
 function unlockHint(subject: ErrorSubject): string {
-  return asAdministrator(unlockStatement(subject));
+  return asAdministrator(unlockStatement(account(subject)));
 }
 
 function unlockRemedy(subject: ErrorSubject, error: DriverError): string {
-  return adminRemedy(subject, error, unlockStatement(subject));
-}
-
-function unlockStatement(subject: ErrorSubject): string {
-  return `ALTER USER ${account(subject)} ACCOUNT UNLOCK`;
+  return adminRemedy(subject, error, unlockStatement(account(subject)));
 }
 
 /** The state directory may be used, belongs to root alone, and is still there after a boot. */

@@ -113,7 +113,7 @@ const PARTS: readonly (readonly [name: string, part: (bed: Bed) => Promise<void>
   ["check names a statement that is in the way", checkFindsBlocker],
   ["a question of check that takes too long is ended on the server", longQuestionIsEnded],
   ["the privileges that README lists are enough, and each is missed", privilegesAreEnough],
-  ["a wrong password is refused", wrongPasswordIsRefused],
+  ["a login that fails is refused, and good after what the line proposes", loginsAreRefused],
   ["a method that the server does not have is refused", otherMethodIsRefused],
   ["a full server is refused", fullServerIsRefused],
   ["a long statement is waited for, named, and ended where that is wanted", blockerIsNamed],
@@ -306,11 +306,57 @@ async function assertGood(guest: Guest, grants: readonly string[]): Promise<void
   assert.deepEqual(found, grants);
 }
 
-async function wrongPasswordIsRefused({ guest, sql }: Bed): Promise<void> {
-  await sql("CREATE USER alice@localhost IDENTIFIED BY 'right'");
-  await options(guest, "[client]\nuser=alice\npassword=wrong\n");
-  await assertRefused(guest, 21, /Cannot log in as alice at .*error 1045: /);
-  await sql("DROP USER alice@localhost");
+/** What keeps an account from logging in, and the end of the line that says what to run. */
+interface LoginCase {
+  /** Statements that make it so; `$` stands for the account. */
+  readonly given: readonly string[];
+  readonly code: number;
+  readonly line: RegExp;
+  /** What a person fills in. */
+  readonly password?: string;
+}
+
+const LOGIN_CASES: readonly LoginCase[] = [
+  {
+    given: ["GRANT USAGE ON *.* TO $ WITH MAX_USER_CONNECTIONS 1"],
+    code: 20,
+    line: /error 1226: .*max_user_connections.*server run: (.* MAX_USER_CONNECTIONS 3)\.$/m,
+  },
+  {
+    given: ["ALTER USER $ PASSWORD EXPIRE"],
+    code: 21,
+    line: /error 18[26][02]: .*server run: (.*), and put it into/,
+    password: "another",
+  },
+];
+
+/** An account of MySQL 5.6 with a login that locktables does not have. */
+const OLD_LOGIN: LoginCase = {
+  given: [
+    "UPDATE mysql.user SET plugin='mysql_old_password', password='' WHERE user='o''hara'",
+    "FLUSH PRIVILEGES",
+  ],
+  code: 21,
+  line: /login plugin mysql_old_password.*server run: (.*), and put the password into/,
+  password: "newer",
+};
+
+async function loginsAreRefused({ version, guest, sql }: Bed): Promise<void> {
+  await sql(`CREATE USER ${ACCOUNT} IDENTIFIED BY 's3cret'`);
+  await sql(`GRANT ${version.privileges[1]} ON *.* TO ${ACCOUNT}`);
+  await options(guest, LOGIN.replace("s3cret", "wrong"));
+  await assertRefused(guest, 21, /Cannot log in as o'hara at .*error 1045: /);
+  await options(guest, LOGIN);
+  const cases = version.kind === "mysql-5.6" ? [...LOGIN_CASES, OLD_LOGIN] : LOGIN_CASES;
+  for (const { given, code, line, password } of cases) {
+    for (const statement of given) await sql(statement.replace("$", ACCOUNT));
+    const refused = await assertRefused(guest, code, line);
+    const cure = line.exec(refused)?.[1]?.replace("…", password ?? "") ?? "";
+    for (const statement of cure.split("; ")) await sql(statement);
+    if (password !== undefined) await options(guest, LOGIN.replace("s3cret", password));
+    await assertGood(guest, []);
+  }
+  await sql(`DROP USER ${ACCOUNT}`);
 }
 
 async function otherMethodIsRefused({ version, guest }: Bed): Promise<void> {
@@ -436,12 +482,14 @@ async function restartIsSeen({ guest }: Bed): Promise<void> {
   await guest.assertNothingLeft();
 }
 
-async function assertRefused(guest: Guest, code: number, line: RegExp): Promise<void> {
+/** Returns the line. */
+async function assertRefused(guest: Guest, code: number, line: RegExp): Promise<string> {
   const refused = await guest.locktables("pre-freeze");
   assert.equal(refused.code, code, refused.stderr);
   assertOneLine(refused, line);
   assert.equal((await guest.status()).window, null);
   await guest.assertNothingLeft();
+  return refused.stderr.trimEnd();
 }
 
 function options(guest: Guest, text: string): Promise<void> {
