@@ -27,7 +27,8 @@ async function run(args: readonly string[]): Promise<ExitCode> {
   }
   if (isLocker) {
     const { locker } = await import("./lib/commands/locker.ts");
-    return await locker(args[1] === "--caller" ? args[2] ?? null : null);
+    const { parseCaller } = await import("./lib/hooks/callers.ts");
+    return await locker(args[1] === "--caller" ? parseCaller(args[2]) : null);
   }
   const { cli } = await import("./lib/commands/cli.ts");
   return await cli(args);

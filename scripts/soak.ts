@@ -48,12 +48,6 @@ const LOSS_HOLD_MS = 250;
 /** A loss comes this long after the start of pre-freeze at the latest, in milliseconds. */
 const LOSS_WITHIN_MS = 600;
 
-/**
- * How long nobody thaws after the lock file was removed: within 2 s it would be taken for the
- * removal by our own hook (`LOCK_FILE_GRACE_MS`).
- */
-const AFTER_REMOVAL_MS = 2_500;
-
 /** Clocks of two processes on one machine, rounded to milliseconds. */
 const CLOCK_MS = 5;
 
@@ -454,9 +448,6 @@ async function loseOne(bed: Bed, loss: Loss, delayMs: number): Promise<LossEnd> 
   if (isPromised) {
     atLock = await binlogEnd(bed);
     await pause(LOSS_HOLD_MS);
-    const early = await Promise.race([injecting, pause(0).then(() => null)]);
-    // A caller that thaws right after somebody removed the file is taken for that somebody.
-    if (early?.isHit && loss.name === "lock file removed") await pause(AFTER_REMOVAL_MS);
     atThaw = await binlogEnd(bed);
   }
   const thawingAtMs = Date.now();

@@ -1,4 +1,5 @@
 /** Ends the sessions of a locker that cannot do it itself any more. */
+import { parseCaller } from "../hooks/callers.ts";
 import { killLockSession, WAIT_TIMEOUT_S } from "../mysql/instance.ts";
 import { isRefusal } from "../report/refusal.ts";
 import type { WindowRecord } from "../window/record.ts";
@@ -10,7 +11,7 @@ import { readSettings } from "./locker.ts";
  * leaves a waiting FTWRL on MySQL. Says for each instance what came of it.
  */
 export async function cutSessions(window: WindowRecord): Promise<string> {
-  const read = readSettings(window.caller);
+  const read = readSettings(parseCaller(window.caller));
   const results = await Promise.all(window.instances.map(async (instance) => {
     const settings = isRefusal(read)
       ? undefined

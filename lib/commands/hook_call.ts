@@ -2,7 +2,7 @@
  * What a call means: the name the program was called by decides first, then the verb.
  * Pure, and imported by the hook path: no library here.
  */
-import { type Caller, CALLER_TABLE, type CallerFacts, CALLERS } from "../hooks/callers.ts";
+import { type Caller, CALLER_TABLE, type CallerFacts, parseCaller } from "../hooks/callers.ts";
 
 /** A call that is a hook. */
 export interface HookCall {
@@ -10,7 +10,7 @@ export interface HookCall {
   /** Whether the caller says that the snapshot failed (VMware's freezeFail). */
   readonly isAborted: boolean;
   /** Who runs the hook, as far as it is known: it decides the default of `freeze_timeout`. */
-  readonly caller: string | null;
+  readonly caller: Caller | null;
 }
 
 type Command = HookCall["command"];
@@ -109,9 +109,9 @@ function isHelpAlone(args: readonly string[]): boolean {
 }
 
 /** The value of `--caller`, where it is one we know. */
-function callerIn(args: readonly string[]): string | null {
+function callerIn(args: readonly string[]): Caller | null {
   const at = args.findIndex((arg) => arg === "--caller" || arg.startsWith("--caller="));
   if (at < 0) return null;
   const value = args[at] === "--caller" ? args[at + 1] : args[at]?.slice("--caller=".length);
-  return (CALLERS as readonly string[]).includes(value ?? "") ? value ?? null : null;
+  return parseCaller(value);
 }

@@ -10,10 +10,10 @@ import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report
 import { optionFileReader } from "../sys/option_file_reader.ts";
 import { readIfThere } from "../sys/files.ts";
 import { OPTION_FILE, WINDOW_FILE } from "../sys/paths.ts";
-import { parseRecord } from "../window/record.ts";
+import { parseRecord } from "../window/parse_record.ts";
 
 /** Runs one window from its start to its end. */
-export async function locker(caller: string | null): Promise<ExitCode> {
+export async function locker(caller: Caller | null): Promise<ExitCode> {
   if (Deno.stdin.isTerminal()) {
     const refused = refusal(
       EXIT.usage,
@@ -62,9 +62,9 @@ function noteDefect(error: unknown): void {
 
 /** The settings of the option file as this caller gets them. */
 export function readSettings(
-  caller: string | null,
+  caller: Caller | null,
 ): { settings: Settings; warnings: OptionWarning[] } | Refusal {
   const file = readOptionFile(optionFileReader, OPTION_FILE);
   if (isRefusal(file)) return file;
-  return settingsFrom(file, caller as Caller | null);
+  return settingsFrom(file, caller);
 }

@@ -17,7 +17,8 @@ import {
   STATE_DIRECTORY,
 } from "../sys/private_directory.ts";
 import { RECORD_FILE, RUN_DIR, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
-import { parseRecord, recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
+import { parseRecord } from "../window/parse_record.ts";
+import { recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
 
 /**
  * Longest wait for the verdict, in milliseconds: the worst release (the server does not answer,
@@ -38,6 +39,8 @@ export type Closing =
   | { readonly kind: "nothing" }
   /** The run directory is not root's alone: the lock file is removed, and nothing there is believed. */
   | { readonly kind: "untrusted"; readonly refusal: Refusal }
+  /** Something is left of a window, and this version cannot read it. */
+  | { readonly kind: "unreadable" }
   | { readonly kind: "no-answer"; readonly detail: string };
 
 /** The hook. `isAborted`: the caller gave up its snapshot. */
@@ -56,6 +59,11 @@ export async function postThaw(isAborted: boolean): Promise<ExitCode> {
       return EXIT.ok;
     case "untrusted":
       return await complainOf(closing.refusal);
+    case "unreadable":
+      await complain(
+        `The snapshot is only crash-consistent: the locker is gone, and ${WINDOW_FILE}, which says how its window ended, cannot be read: it was damaged, or written by another version. It has been removed.`,
+      );
+      return EXIT.notHeld;
     case "no-answer":
       await complain(
         `The snapshot is only crash-consistent: the locker does not answer. ${closing.detail}.`,
@@ -80,6 +88,7 @@ function lastOf(closing: Closing): WindowRecord | null {
     case "nothing":
       return isBelieved(STATE_DIRECTORY) ? parseRecord(readIfThere(RECORD_FILE)) : null;
     case "untrusted":
+    case "unreadable":
     case "no-answer":
       return null;
     default:
@@ -155,10 +164,11 @@ async function closeByLocker(word: ControlWord): Promise<Closing | null> {
 
 /** The locker is gone: what it wrote down in /run says how the window ended, or that it died. */
 async function closeWithoutLocker(): Promise<Closing> {
-  const last = parseRecord(readIfThere(WINDOW_FILE));
+  const text = readIfThere(WINDOW_FILE);
+  const last = parseRecord(text);
   if (last === null) {
     clearRunDirectory();
-    return { kind: "nothing" };
+    return text === null ? { kind: "nothing" } : { kind: "unreadable" };
   }
   const record = last.outcome === null ? recordOfDeadLocker(last, systemClock.now()) : last;
   if (last.outcome === null) {

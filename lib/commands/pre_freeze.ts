@@ -2,6 +2,7 @@
  * pre-freeze: starts the locker and waits, with a limit, until the lock is held. Imports
  * nothing that it does not need: every millisecond here is one of the caller's freeze.
  */
+import type { Caller } from "../hooks/callers.ts";
 import type { LockerMessage } from "../locker/starter_protocol.ts";
 import { ACCEPTED, CANCELLED } from "../locker/starter_protocol.ts";
 import { askLocker, type ControlAnswer } from "../locker/control_client.ts";
@@ -9,7 +10,8 @@ import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts"
 import { frozenLine } from "../report/window_text.ts";
 import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
-import { parseRecord, type WindowRecord } from "../window/record.ts";
+import { parseRecord } from "../window/parse_record.ts";
+import type { WindowRecord } from "../window/record.ts";
 import { atMost } from "../sys/at_most.ts";
 import { readIfThere, removeIfThere } from "../sys/files.ts";
 import { linesOf } from "../sys/lines.ts";
@@ -44,7 +46,7 @@ export type Opening =
   };
 
 /** The hook. */
-export async function preFreeze(caller: string | null): Promise<ExitCode> {
+export async function preFreeze(caller: Caller | null): Promise<ExitCode> {
   beBrief();
   const opening = await openFreezeWindow(caller);
   if (opening.kind === "frozen") {
@@ -63,7 +65,7 @@ export async function preFreeze(caller: string | null): Promise<ExitCode> {
 }
 
 /** Opens a window and returns once it is frozen, or once nothing of it is left. */
-export async function openFreezeWindow(caller: string | null): Promise<Opening> {
+export async function openFreezeWindow(caller: Caller | null): Promise<Opening> {
   const right = await takeOpeningRight();
   if (isRefusal(right)) return refusedAs(right);
   // Another pre-freeze works at this moment; its locker may already be able to say more.
@@ -76,7 +78,7 @@ export async function openFreezeWindow(caller: string | null): Promise<Opening> 
   }
 }
 
-async function startLocker(caller: string | null): Promise<Opening> {
+async function startLocker(caller: Caller | null): Promise<Opening> {
   const child = new Deno.Command("/proc/self/exe", {
     args: caller === null ? ["locker"] : ["locker", "--caller", caller],
     stdin: "piped",

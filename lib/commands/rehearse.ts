@@ -10,7 +10,8 @@ import {
   type Rehearsal,
   rehearsalText,
 } from "../report/window_text.ts";
-import { SCHEMA_VERSION, type WindowRecord } from "../window/record.ts";
+import { SCHEMA_VERSION } from "../window/record.ts";
+import { longestStallMs } from "../window/stall.ts";
 import { readSettings } from "./locker.ts";
 import { closeFreezeWindow } from "./post_thaw.ts";
 import { openFreezeWindow } from "./pre_freeze.ts";
@@ -50,7 +51,11 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
       return EXIT.notHeld;
     }
     const { record } = closing;
-    const rehearsal: Rehearsal = { record, stall_ms: stallOf(record), most_waiting: mostWaiting };
+    const rehearsal: Rehearsal = {
+      record,
+      stall_ms: longestStallMs(record.timeline),
+      most_waiting: mostWaiting,
+    };
     if (asJson) {
       await sayAll(JSON.stringify({ schema_version: SCHEMA_VERSION, ...rehearsal }, null, 2));
     } else await sayAll(rehearsalText(rehearsal));
@@ -108,10 +113,4 @@ async function countWaiting(watch: readonly Session[]): Promise<number | null> {
   } catch {
     return null; // said as "could not be seen"
   }
-}
-
-function stallOf(record: WindowRecord): number {
-  const at = (name: string) => record.timeline.find((entry) => entry.event === name)?.at_ms ?? 0;
-  const end = record.timeline.at(-1)?.at_ms ?? 0;
-  return Math.round((end - at("locking")) * 10) / 10;
 }

@@ -20,6 +20,11 @@ export const CALLERS = [
 /** One of {@linkcode CALLERS}. */
 export type Caller = typeof CALLERS[number];
 
+/** The caller of this name; null where this version knows none: a newer one may have more. */
+export function parseCaller(name: string | null | undefined): Caller | null {
+  return CALLERS.find((caller) => caller === name) ?? null;
+}
+
 /**
  * What a hook file is for. `by-verb`: one file for both, told by its first argument; `pre` and
  * `post`: one file each, whatever the arguments; `ssm-document`, `azure-config`: not run by a

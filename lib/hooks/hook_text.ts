@@ -96,9 +96,14 @@ for fd in /proc/$$/fd/$which; do
 done
 `;
 
-/** The shell is up 25 ms before the program: so much sooner the customers go on. */
-const THAW = `# First of all: the locker unlocks the database as soon as this file is gone.
-rm -f ${WAIT_FOR_SNAPSHOT}
+/**
+ * The shell is up 25 ms before the program: so much sooner the clients continue. The word is what
+ * tells this hook from a file that was removed by hand, and a redirection starts no program. The
+ * file is removed as well, for whoever waits for its end as the original method does.
+ */
+const THAW = `# First of all: this word releases the lock.
+file=${WAIT_FOR_SNAPSHOT}
+[ -f $file ] && echo thaw >$file && rm -f $file
 `;
 
 /** A working directory that has been deleted makes the program's runtime fail. */

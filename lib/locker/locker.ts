@@ -4,6 +4,7 @@
  * disk and nothing new is opened.
  */
 import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
+import type { Caller } from "../hooks/callers.ts";
 import type { Settings } from "../options/settings.ts";
 import type { Instance, ReleaseEnd } from "../mysql/instance.ts";
 import { sameServer } from "../mysql/same_server.ts";
@@ -14,16 +15,17 @@ import { atMost } from "../sys/at_most.ts";
 import { elapsedMs, remainingMs, systemClock } from "../sys/clock.ts";
 import { removeIfThere } from "../sys/files.ts";
 import { instanceSocket } from "../mysql/instance_socket.ts";
-import { flushEverything, flushFilesystemsOf } from "../sys/flush.ts";
-import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
+import { type Flush, flushEverything, flushFilesystemsOf } from "../sys/flush.ts";
+import { RECORD_FILE, WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
 import { closeRecord, type ReservedRecord, reserveRecord } from "../sys/record_file.ts";
 import { VERSION } from "../version.ts";
 import { type InstanceRecord, recordOf, type TimelineEntry } from "../window/record.ts";
 import {
+  asPromised,
   nextDeadline,
   openWindow,
-  type ReleaseProof,
   transition,
+  weakestProof,
   type Window,
   type WindowAction,
   type WindowEvent,
@@ -59,21 +61,25 @@ const FINAL_RECORD_LIMIT_MS = 1_000;
 /** How long a released locker stays for a disk that is still frozen, to write its record. */
 const FROZEN_DISK_LIMIT_MS = 60_000;
 
+/** What is awaited under the lock, as `stall_limit` names it. */
+const LOG_WRITING = "InnoDB's log writer";
+const RECORD_WRITING = `writing ${RECORD_FILE}`;
+
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /** What a locker is started with. */
 export interface LockerOptions {
   readonly settings: Settings;
-  readonly caller: string | null;
+  readonly caller: Caller | null;
   readonly starter: StarterLink;
   readonly warnings: readonly string[];
 }
 
 /** Opens, holds and closes one window. Resolves when everything of it is gone. */
 export async function runLocker({ settings, caller, starter, ...rest }: LockerOptions) {
-  const refused = openLockFiles();
-  if (refused !== null) {
-    starter.send({ event: "refused", refusal: refused });
+  const opened = openLockFiles();
+  if (isRefusal(opened)) {
+    starter.send({ event: "refused", refusal: opened });
     return;
   }
 
@@ -87,7 +93,9 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
     coordinates: Coordinates | null;
     end: ReleaseEnd | null;
   }[] = [];
-  let window: Window = openWindow(settings, openedAt);
+  const { freezeTimeoutMs, holdTimeoutMs, stallLimitMs } = settings;
+  let window: Window = openWindow({ freezeTimeoutMs, holdTimeoutMs, stallLimitMs }, openedAt);
+  let flushing: Flush | null = null;
   let reserved: ReservedRecord | null = null;
   let detail: string | null = null;
   const over = Promise.withResolvers<void>();
@@ -176,6 +184,13 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
     },
 
     async secure() {
+      const waitingFor = new Set(["the coordinates", ...writingOut()]);
+      const advance = (done: string) => {
+        waitingFor.delete(done);
+        if (window.phase === "securing") {
+          dispatch({ type: "SecuringAdvanced", waitingFor: [...waitingFor] });
+        }
+      };
       // Asked first, so that the servers answer while `sync` is being started.
       const reading = Promise.all(
         instances.map(async (one) => {
@@ -184,19 +199,24 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
           return read;
         }),
       );
-      const flushing = flushLocked();
+      const writingData = flushLocked(advance);
       const unread = (await reading).find(isRefusal);
       if (unread !== undefined) return dispatch({ type: "SecuringFailed", refusal: unread });
       mark("coordinates read");
       if (window.phase !== "securing" || reserved === null) return;
-      const writing = reserved.commit(record({ ...window, phase: "held" }));
+      const writing = reserved.commit(record(asPromised(window)));
       reserved = null;
-      const [unwritten, unflushed] = await Promise.all([writing, flushing]);
+      waitingFor.add(RECORD_WRITING);
+      advance("the coordinates");
+      const [unwritten, unflushed] = await Promise.all([
+        writing.finally(() => advance(RECORD_WRITING)),
+        writingData,
+      ]);
       mark("on disk");
       const refusal = unwritten ?? unflushed;
       if (refusal !== null) return dispatch({ type: "SecuringFailed", refusal });
       if (window.phase !== "securing") return;
-      writeWindowFile(record({ ...window, phase: "held" }));
+      writeWindowFile(record(asPromised(window)));
       removeIfThere(WAIT_FOR_LOCK);
       dispatch({ type: "Secured" });
     },
@@ -212,11 +232,12 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
     },
 
     async release() {
+      flushing?.abandon();
       const ends = await Promise.all(instances.map(async (one) => {
         one.end = await one.instance.release(one.coordinates);
         return one.end.proof;
       }));
-      dispatch({ type: "ReleaseFinished", proof: worst(ends) });
+      dispatch({ type: "ReleaseFinished", proof: weakestProof(ends) });
     },
 
     async close() {
@@ -241,33 +262,52 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
     },
   };
 
+  const dataDirectories = () => instances.flatMap(({ instance }) => instance.facts.dataDirectories);
+
   /** Puts the servers' files on disk. */
   const flush = async (): Promise<Refusal | null> => {
-    const directories = instances.flatMap(({ instance }) => instance.facts.dataDirectories);
-    const failed = await flushFilesystemsOf(directories).done;
-    return failed === null ? null : cannotFlush(failed);
+    flushing = flushFilesystemsOf(dataDirectories());
+    return await flushing.done;
   };
 
   /** The same, with what is still in the servers' memory. */
-  const flushLocked = async (): Promise<Refusal | null> => {
-    if (instances.some(({ instance }) => instance.facts.logWriteIntervalS !== null)) {
+  const flushLocked = async (advance: (done: string) => void): Promise<Refusal | null> => {
+    if (hasLateLog()) {
       const unwritten = await Promise.all(instances.map(({ instance }) => instance.writeLog()));
       const refusal = unwritten.find((one) => one !== null);
       if (refusal !== undefined) return refusal;
     }
-    return await flush();
+    advance(LOG_WRITING);
+    const refusal = await flush();
+    advance(dataWriting());
+    return refusal;
   };
+
+  const hasLateLog = () =>
+    instances.some(({ instance }) => instance.facts.logWriteIntervalS !== null);
+  const dataWriting = () => `writing out ${[...new Set(dataDirectories())].join(", ")} (sync)`;
+  /** What is written out under the lock besides the record. */
+  const writingOut = () => [...(hasLateLog() ? [LOG_WRITING] : []), dataWriting()];
 
   /** What is done once: writing everything out, and a place for the record. */
   const prepareDisk = async (): Promise<Refusal | null> => {
-    const flushing = flushEverything().done;
+    const everything = flushEverything();
     const place = await reserveRecord();
     if (isRefusal(place)) return place;
     reserved = place;
     const limitMs = settings.freezeTimeoutMs * FLUSH_EVERYTHING_SHARE;
-    const unflushed = await atMost(flushing, limitMs, `not done after ${limitMs} ms`);
-    if (unflushed !== null) warnings.push(`Writing out all filesystems: ${unflushed}`);
-    return null;
+    const unflushed = await atMost<Refusal | null, "late">(everything.done, limitMs, "late");
+    if (unflushed === "late") {
+      everything.abandon();
+      warnings.push(`Writing out all filesystems: not done after ${limitMs} ms`);
+      return null;
+    }
+    // A filesystem of others may fail; those of the servers follow on their own.
+    if (unflushed?.reason === "flush-failed") {
+      warnings.push(unflushed.summary);
+      return null;
+    }
+    return unflushed;
   };
 
   /** What is done for each attempt: sessions, and waiting for blockers while nothing is locked. */
@@ -365,7 +405,10 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
     onAbort: () => dispatch({ type: "AbortRequested" }),
     record: () => record(),
   });
-  const lockFile = watchLockFile(() => dispatch({ type: "LockFileRemoved" }));
+  const lockFile = watchLockFile(opened, {
+    onHook: () => dispatch({ type: "ThawHookSeen" }),
+    onRemoved: () => dispatch({ type: "LockFileRemoved" }),
+  });
   const ticking = setInterval(() => {
     lockFile.check();
     dispatch({ type: "TimePassed" });
@@ -433,21 +476,6 @@ function crowdedOut(why: string): Refusal {
     "connections-near-limit",
     `Nothing was locked, because the clients that wait would fill the server: ${why}`,
     "Raise max_connections, or connection_mark in [locktables]",
-  );
-}
-
-/** The proof of a window is that of its weakest instance. */
-function worst(proofs: readonly ReleaseProof[]): ReleaseProof {
-  const order: readonly ReleaseProof[] = ["cut", "moved", "unread", "equal"];
-  return order.find((proof) => proofs.includes(proof)) ?? "equal";
-}
-
-function cannotFlush(why: string): Refusal {
-  return refusal(
-    EXIT.badSetup,
-    "flush-failed",
-    `Cannot write the server's data out to disk: ${why}`,
-    "The server's directories must be visible to this guest's root: a server in a container needs its own hook",
   );
 }
 

@@ -37,19 +37,27 @@ export async function takeOpeningRight(): Promise<OpeningRight | Refusal | null>
   const late = new Promise<false>((resolve) => {
     timer = setTimeout(() => resolve(false), RIGHT_LIMIT_MS);
   });
-  const got = await Promise.race([directory.lock(true).then(() => true), late]);
+  const locked = directory.lock(true).then(() => true);
+  const got = await Promise.race([locked, late]);
   clearTimeout(timer);
-  return got ? { release: () => directory.close() } : null;
+  if (got) return { release: () => directory.close() };
+  // The wait goes on, and would hold the right against our own next try: given back when granted.
+  locked.then(() => directory.close(), () => directory.close());
+  return null;
 }
 
-/** Clears what a dead locker left and makes both lock files. Only for the holder of the right. */
-export function openLockFiles(): Refusal | null {
+/**
+ * Clears what a dead locker left and makes both lock files. Only for the holder of the right.
+ * @returns `waitforsnapshot`, open: what the thaw hook writes into it is seen even after its removal
+ */
+export function openLockFiles(): Deno.FsFile | Refusal {
   try {
     clearRunDirectory();
-    for (const path of [WAIT_FOR_SNAPSHOT, WAIT_FOR_LOCK]) {
-      Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
-    }
-    return null;
+    const [waitForSnapshot, waitForLock] = [WAIT_FOR_SNAPSHOT, WAIT_FOR_LOCK].map((path) =>
+      Deno.openSync(path, { write: true, createNew: true, mode: 0o600 })
+    ) as [Deno.FsFile, Deno.FsFile];
+    waitForLock.close();
+    return waitForSnapshot;
   } catch (error) {
     return unusable(RUN_DIR, "make the lock files in", error);
   }
@@ -67,16 +75,34 @@ export function writeWindowFile(record: WindowRecord): void {
   replaceFile(WINDOW_FILE, `${JSON.stringify(record)}\n`);
 }
 
+/** What can happen to `waitforsnapshot`; one of the two, once. */
+export interface LockFileHandlers {
+  /** The thaw hook has left its word in it, whether or not the file is still there. */
+  readonly onHook: () => void;
+  /** It is gone, and nobody had written into it. */
+  readonly onRemoved: () => void;
+}
+
 /**
- * Watches `waitforsnapshot`: calls back once when it is gone.
+ * Watches `waitforsnapshot`. The window's own hook writes a word into it before it removes it. The
+ * open file shows that word even when the name is gone, and a word that was left in the file of an
+ * earlier window is not in this one.
  * @returns a check to be called now and then as well: inotify instances can run out
  */
-export function watchLockFile(onRemoved: () => void): { check(): void; close(): void } {
+export function watchLockFile(
+  file: Deno.FsFile,
+  { onHook, onRemoved }: LockFileHandlers,
+): { check(): void; close(): void } {
   let isOver = false;
   const check = () => {
-    if (isOver || exists(WAIT_FOR_SNAPSHOT)) return;
+    if (isOver) return;
+    // The name first: once it is gone, nothing more comes into the file.
+    const isGone = !exists(WAIT_FOR_SNAPSHOT);
+    const hasWord = file.statSync().size > 0;
+    if (!isGone && !hasWord) return;
     isOver = true;
-    onRemoved();
+    if (hasWord) onHook();
+    else onRemoved();
   };
   let watcher: Deno.FsWatcher | null = null;
   try {
@@ -89,6 +115,7 @@ export function watchLockFile(onRemoved: () => void): { check(): void; close(): 
     check,
     close() {
       isOver = true;
+      file.close();
       try {
         watcher?.close();
       } catch {
@@ -100,6 +127,6 @@ export function watchLockFile(onRemoved: () => void): { check(): void; close(): 
 
 async function follow(watcher: Deno.FsWatcher, check: () => void): Promise<void> {
   for await (const event of watcher) {
-    if (event.kind === "remove" || event.kind === "rename") check();
+    if (event.kind !== "access") check();
   }
 }

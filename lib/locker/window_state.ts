@@ -3,7 +3,8 @@ import type { Instant } from "../sys/clock.ts";
 import { readIfThere } from "../sys/files.ts";
 import { isBelieved, RUN_DIRECTORY, STATE_DIRECTORY } from "../sys/private_directory.ts";
 import { HISTORY_FILE, RECORD_FILE, WINDOW_FILE } from "../sys/paths.ts";
-import { parseRecord, recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
+import { parseRecord } from "../window/parse_record.ts";
+import { recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
 import { askLocker } from "./control_client.ts";
 
 /** What there is. */

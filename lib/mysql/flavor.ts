@@ -114,12 +114,14 @@ export function capabilitiesOf(server: ServerVersion): Capabilities {
     idleLocksStatement: showsMetadataLocks(server) ? IDLE_LOCKS : null,
     maxStatementTime: isMariadb,
     flushLogStatement: isMariadb ? null : "FLUSH /* locktables */ NO_WRITE_TO_BINLOG ENGINE LOGS",
-    binlogStatusStatement: isMysql82 ? "SHOW BINARY LOG STATUS" : "SHOW MASTER STATUS",
+    binlogStatusStatement: isMysql82
+      ? "SHOW /* locktables */ BINARY LOG STATUS"
+      : "SHOW /* locktables */ MASTER STATUS",
     replicaStatusStatement: isMariadb
-      ? "SHOW ALL SLAVES STATUS"
+      ? "SHOW /* locktables */ ALL SLAVES STATUS"
       : isAtLeast(server, 8, 0, 22)
-      ? "SHOW REPLICA STATUS"
-      : "SHOW SLAVE STATUS",
+      ? "SHOW /* locktables */ REPLICA STATUS"
+      : "SHOW /* locktables */ SLAVE STATUS",
     groupStatement: isMariadb ? null : GROUP_MEMBER,
     gtidVariables: isMariadb
       ? ["gtid_binlog_pos", "gtid_slave_pos", "gtid_current_pos", "gtid_binlog_state"]

@@ -658,9 +658,11 @@ async function releaseInOrder(
         : !isSameHistory(held, await readCoordinates(session, can, control, PROOF_LIMIT_MS)));
     if (held !== null && now === null && session.isBusy()) return null;
     await session.query(statement, RELEASE_STATEMENT_LIMIT_MS);
-    if (held === null) return { proof: "equal", coordinates: null };
+    if (held === null) return { proof: "same-session", coordinates: null };
     if (now === null) return { proof: "unread", coordinates: null };
-    return { proof: isMoved ? "moved" : "equal", coordinates: now };
+    if (isMoved) return { proof: "moved", coordinates: now };
+    const isCompared = held.log_bin || held.wsrep !== null;
+    return { proof: isCompared ? "equal" : "same-session", coordinates: now };
   } catch {
     // Whatever it was, the answer is the same: the session is killed.
     return null;

@@ -50,6 +50,8 @@ export interface Settings {
   readonly method: "auto" | "ftwrl" | "backup-stage";
   /** Longest time the lock is held: 1 s to 15 min. */
   readonly holdTimeoutMs: number;
+  /** From the lock to pre-freeze's answer: 500 ms to 30 s. */
+  readonly stallLimitMs: number;
   /** The whole of pre-freeze: 1 s to 15 min. */
   readonly freezeTimeoutMs: number;
   /**
@@ -87,6 +89,13 @@ const SHORTEST_MS = 1_000;
 
 /** A minute is what the callers' own safety thaws allow (Azure's safefreeze: 60 s). */
 const HOLD: DurationRange = { min: SHORTEST_MS, max: LONGEST_CALLER_MS, standard: 60_000 };
+
+/**
+ * What is done between the lock and the answer takes 50 ms on a healthy disk. Five seconds are for
+ * a disk that is busy, and below the patience of every caller (the shortest is Amazon's, 8 s); half
+ * a minute without writes is an outage.
+ */
+const STALL: DurationRange = { min: 500, max: 30_000, standard: 5_000 };
 
 /**
  * While one attempt waits, every writer waits behind it. Longer than a minute is an
@@ -140,6 +149,7 @@ const SHORTEST_ABBREVIATION = 4;
 const OWN_EXAMPLES = {
   "method": METHODS[0],
   "hold-timeout": formatDuration(HOLD.standard),
+  "stall-limit": formatDuration(STALL.standard),
   "freeze-timeout": formatDuration(FREEZE_STANDARD_ELSE_MS),
   "lock-wait-timeout": formatDuration(LOCK_WAIT.standard),
   "long-query-guard": formatDuration(GUARD.standard),
@@ -163,6 +173,7 @@ function ownSchema(caller: Caller | null) {
     {
       "method": _default(literal(METHODS, oneOf(METHODS)), "auto"),
       "hold-timeout": duration(HOLD),
+      "stall-limit": duration(STALL),
       "freeze-timeout": duration(freeze),
       "lock-wait-timeout": duration(LOCK_WAIT),
       "long-query-guard": duration(GUARD),
@@ -313,6 +324,7 @@ export function settingsFrom(
     settings: {
       method: values.method,
       holdTimeoutMs: values["hold-timeout"],
+      stallLimitMs: values["stall-limit"],
       freezeTimeoutMs: values["freeze-timeout"],
       lockWaitTimeoutMs,
       longQueryGuardMs: values["long-query-guard"],

@@ -109,8 +109,10 @@ function whatHappened(record: WindowRecord): string {
       return `expired at ${at}, hold_timeout (${record.hold_timeout_ms} ms) after it was taken`;
     case "connections-near-limit":
       return `was let go at ${at}, before the server would have refused customers${detail}`;
+    case "thaw-hook":
+      return `was released at ${at} by the thaw hook, and its post-thaw did not follow`;
     case "lock-file-removed":
-      return `was let go at ${at}, because /run/veeam/waitforsnapshot was removed before post-thaw came`;
+      return `was released at ${at}, because /run/veeam/waitforsnapshot was removed by hand or by a hook of another version`;
     case "coordinates-moved":
       return `did not hold: the binlog moved from ${moved(record)}`;
     case "coordinates-unread":
@@ -127,7 +129,7 @@ function whatToDo(record: WindowRecord): string {
     case "connections-near-limit":
       return "Have the caller thaw sooner, raise max_connections, or raise connection_mark in [locktables]";
     case "lock-file-removed":
-      return "Leave that file to the hooks; rm is the emergency exit";
+      return "Renew the hooks with locktables install, and leave that file to them: rm is the emergency exit";
     default:
       return "Take the snapshot again; see the server's error log and locktables status";
   }

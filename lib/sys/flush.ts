@@ -2,11 +2,14 @@
  * Putting dirty data on disk with coreutils' `sync`: Deno has no syncfs(2). A process of its
  * own also keeps a disk that hangs from hanging the locker.
  */
+import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 
 /** A `sync` under way. */
 export interface Flush {
   /** Resolves to null when the data is on disk, else to what went wrong. Never rejects. */
-  readonly done: Promise<string | null>;
+  readonly done: Promise<Refusal | null>;
+  /** Ends a `sync` that still runs. One that waits for a disk that hangs ends when the disk does. */
+  abandon(): void;
 }
 
 /** Where `sync` may be; both are compiled in as the only programs we may run besides ourselves. */
@@ -23,6 +26,7 @@ export function flushFilesystemsOf(paths: readonly string[]): Flush {
 }
 
 function start(args: string[]): Flush {
+  let failure: Refusal | null = null;
   for (const program of SYNC_PROGRAMS) {
     try {
       const child = new Deno.Command(program, {
@@ -33,20 +37,59 @@ function start(args: string[]): Flush {
         clearEnv: true,
         cwd: "/",
       }).spawn();
-      return { done: resultOf(child) };
+      return { done: resultOf(program, child), abandon: () => killQuietly(child) };
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) {
-        continue;
-      }
-      return { done: Promise.resolve(String(error)) };
+      failure ??= cannotStart(program, error);
     }
   }
-  return { done: Promise.resolve(`no ${SYNC_PROGRAMS.join(" or ")} on this machine`) };
+  return { done: Promise.resolve(failure), abandon() {} };
 }
 
-async function resultOf(child: Deno.ChildProcess): Promise<string | null> {
-  const { success, stderr } = await child.output();
+async function resultOf(program: string, child: Deno.ChildProcess): Promise<Refusal | null> {
+  const { success, code, signal, stderr } = await child.output();
   if (success) return null;
-  const text = new TextDecoder().decode(stderr).trim().replaceAll(/\s*\n\s*/g, "; ");
-  return text === "" ? "sync failed" : text;
+  const said = new TextDecoder().decode(stderr).trim().replaceAll(/\s*\n\s*/g, "; ");
+  const how = signal === null ? `exit ${code}` : signal;
+  return said === "" ? failedSilently(program, how) : cannotFlush(said);
+}
+
+function killQuietly(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch {
+    // Ended by itself.
+  }
+}
+
+function cannotStart(program: string, error: unknown): Refusal {
+  const why = error instanceof Deno.errors.NotFound
+    ? "there is no such program"
+    : error instanceof Deno.errors.PermissionDenied
+    ? "it is not executable"
+    : (error as Error).message;
+  return refusal(
+    EXIT.badSetup,
+    "sync-unusable",
+    `Cannot write data out to disk: ${program} cannot be started: ${why}`,
+    `sync is part of coreutils; repair it: ls -l ${SYNC_PROGRAMS.join(" ")}`,
+  );
+}
+
+/** coreutils' sync names what it could not write out; one that fails without a word is another program. */
+function failedSilently(program: string, how: string): Refusal {
+  return refusal(
+    EXIT.badSetup,
+    "sync-unusable",
+    `Cannot write data out to disk: ${program} failed without a message (${how})`,
+    `Run it and see whether it is coreutils' own: ${program}; echo $?`,
+  );
+}
+
+function cannotFlush(why: string): Refusal {
+  return refusal(
+    EXIT.badSetup,
+    "flush-failed",
+    `Cannot write the server's data out to disk: ${why}`,
+    "The server's directories must be visible to this guest's root: a server in a container needs its own hook",
+  );
 }

@@ -154,19 +154,6 @@ export function recordOfDeadLocker(last: WindowRecord, now: Instant): WindowReco
   };
 }
 
-/** Reads a record back; null for text that is none of this version. */
-export function parseRecord(text: string | null): WindowRecord | null {
-  if (text === null) return null;
-  try {
-    const value: unknown = JSON.parse(text);
-    const isOurs = typeof value === "object" && value !== null &&
-      (value as { schema_version?: unknown }).schema_version === SCHEMA_VERSION;
-    return isOurs ? value as WindowRecord : null;
-  } catch {
-    return null; // cut off or foreign: as good as none, and the caller says so
-  }
-}
-
 function timeOf(instant: Instant | null): string | null {
   return instant === null ? null : rfc3339(instant);
 }

@@ -19,12 +19,19 @@ export type Reason =
   | "thaw"
   /** The caller said that the snapshot failed (freezeFail). */
   | "freeze-failed"
-  /** `waitforsnapshot` was removed. */
+  /**
+   * The thaw hook left its word in `waitforsnapshot`, and no post-thaw followed: with one the
+   * reason becomes `thaw`.
+   */
+  | "thaw-hook"
+  /** `waitforsnapshot` was removed without the hook's word: by hand, or by another script. */
   | "lock-file-removed"
   /** `hold_timeout` passed. */
   | "hold-timeout"
   /** `freeze_timeout` passed before the caller could be told "frozen". */
   | "freeze-timeout"
+  /** `stall_limit` passed between the lock and the answer. */
+  | "stall-limit"
   /** The locker got SIGTERM, SIGINT or SIGHUP. */
   | "signal"
   /** The waiting clients came near `max_connections`. */
@@ -50,6 +57,8 @@ export type Reason =
 export type ReleaseProof =
   /** The same sessions, and coordinates equal to those at the lock. */
   | "equal"
+  /** The same sessions; the server writes no binlog, so there are no coordinates to compare. */
+  | "same-session"
   /** Coordinates differ: something was committed. */
   | "moved"
   /** No coordinates could be read, so nothing is proven. */
@@ -63,15 +72,17 @@ export interface WindowLimits {
   readonly freezeTimeoutMs: number;
   /** From the lock to the release. */
   readonly holdTimeoutMs: number;
+  /** From the lock to pre-freeze's answer. */
+  readonly stallLimitMs: number;
 }
 
 /**
- * How long after the removal of `waitforsnapshot` a post-thaw still counts as the
- * one that removed it: the sh hook removes the file and then execs the binary,
- * which takes 30 ms warm and under 200 ms with cold caches (`runtime.md` 1); ten
- * times that, so that a guest busy with the queued writes is not called a liar.
+ * How long after the thaw hook's word in `waitforsnapshot` its post-thaw may take to ask for the
+ * verdict: the hook writes the word and then becomes the program, which takes 30 ms warm and under
+ * 200 ms with cold caches; ten times that, so that a slow guest does not turn a good snapshot into
+ * a crash-consistent one.
  */
-export const LOCK_FILE_GRACE_MS = 2_000;
+export const THAW_HOOK_GRACE_MS = 2_000;
 
 /**
  * How often the lock is tried. A blocker that the guard can see is waited for without a lock;
@@ -100,6 +111,10 @@ interface Attempting extends Opened {
 interface Locked extends Opened {
   readonly lockedAt: Instant;
 }
+interface Securing extends Locked {
+  /** What is still awaited before the answer, as phrases for people. */
+  readonly waitingFor: readonly string[];
+}
 interface Ending extends Opened {
   readonly lockedAt: Instant | null;
   readonly reason: Reason;
@@ -118,14 +133,14 @@ export type Window =
   /** A lock statement may be waiting or may be held. */
   | Attempting & { readonly phase: "locking" }
   /** Locked; coordinates, record and flush are under way. */
-  | Locked & { readonly phase: "securing" }
+  | Securing & { readonly phase: "securing" }
   /** Everything is on disk; pre-freeze has been told but has not yet confirmed. */
-  | Locked & { readonly phase: "answering" }
+  | Securing & { readonly phase: "answering" }
   /** The lock is promised until the thaw: pre-freeze exits 0 as soon as it knows. */
   | Locked & { readonly phase: "held" }
   /** The lock is being let go. */
   | Ending & { readonly phase: "releasing"; readonly releasingSince: Instant }
-  /** Released because `waitforsnapshot` went; the thaw that did it should report now. */
+  /** Released because the thaw hook left its word; its post-thaw should ask now. */
   | Ending & { readonly phase: "settling"; readonly releasedAt: Instant }
   /** Over. */
   | Closed;
@@ -148,6 +163,8 @@ export type WindowEvent =
   | { readonly type: "Prepared" }
   | { readonly type: "PreparationFailed"; readonly refusal: Refusal }
   | { readonly type: "LockAcquired" }
+  /** Some of what is done under the lock is done; `waitingFor` is what is not. */
+  | { readonly type: "SecuringAdvanced"; readonly waitingFor: readonly string[] }
   /** The attempt is over and everything it got is given back; another one may succeed. */
   | { readonly type: "LockNotGranted"; readonly refusal: Refusal }
   | { readonly type: "LockRefused"; readonly refusal: Refusal }
@@ -157,6 +174,9 @@ export type WindowEvent =
   | { readonly type: "StarterLost" }
   | { readonly type: "ThawRequested" }
   | { readonly type: "AbortRequested" }
+  /** The thaw hook has written its word into `waitforsnapshot`. */
+  | { readonly type: "ThawHookSeen" }
+  /** `waitforsnapshot` is gone, and the hook's word was not in it. */
   | { readonly type: "LockFileRemoved" }
   | { readonly type: "SignalReceived"; readonly signal: string }
   | { readonly type: "SessionLost"; readonly why: string }
@@ -207,14 +227,17 @@ export function nextDeadline(window: Window): Instant | null {
     case "answering":
       return earlier(
         plus(window.openedAt, window.limits.freezeTimeoutMs),
-        plus(window.lockedAt, window.limits.holdTimeoutMs),
+        earlier(
+          plus(window.lockedAt, window.limits.stallLimitMs),
+          plus(window.lockedAt, window.limits.holdTimeoutMs),
+        ),
       );
     case "held":
       return plus(window.lockedAt, window.limits.holdTimeoutMs);
     case "releasing":
       return plus(window.releasingSince, RELEASE_LIMIT_MS);
     case "settling":
-      return plus(window.releasedAt, LOCK_FILE_GRACE_MS);
+      return plus(window.releasedAt, THAW_HOOK_GRACE_MS);
     case "closed":
       return null;
     default:
@@ -246,6 +269,10 @@ function whenDue(window: Window, now: Instant): Transition | null {
       return release(window, now, "freeze-timeout", outOfTime(window));
     case "securing":
     case "answering":
+      // The one that names the cause first; one clock that jumps can pass all three at once.
+      if (isReached(plus(window.lockedAt, window.limits.stallLimitMs), now)) {
+        return release(window, now, "stall-limit", stalled(window));
+      }
       return isReached(plus(window.lockedAt, window.limits.holdTimeoutMs), now)
         ? release(window, now, "hold-timeout", heldTooLongBeforeAnswer(window.limits))
         : release(window, now, "freeze-timeout", outOfTime(window));
@@ -305,13 +332,20 @@ function onOpening(window: OpeningWindow, event: WindowEvent, now: Instant): Tra
       return window.phase === "locking"
         ? { window: locked(window, now), actions: ["secure"] }
         : stay(window);
+    case "SecuringAdvanced":
+      return window.phase === "securing"
+        ? { window: { ...window, waitingFor: event.waitingFor }, actions: [] }
+        : stay(window);
     case "Secured":
       return window.phase === "securing"
-        ? { window: { ...window, phase: "answering" }, actions: ["answer"] }
+        ? {
+          window: { ...window, phase: "answering", waitingFor: ["pre-freeze itself"] },
+          actions: ["answer"],
+        }
         : stay(window);
     case "StarterAccepted":
       return window.phase === "answering"
-        ? { window: { ...window, phase: "held" }, actions: ["confirm"] }
+        ? { window: held(window), actions: ["confirm"] }
         : stay(window);
     case "LockNotGranted":
       return window.phase === "locking" && window.attempts < MAX_ATTEMPTS
@@ -333,6 +367,8 @@ function onOpening(window: OpeningWindow, event: WindowEvent, now: Instant): Tra
       return release(window, now, "thaw", cancelled("post-thaw came while it was working"));
     case "AbortRequested":
       return release(window, now, "freeze-failed", cancelled("the caller gave up its snapshot"));
+    case "ThawHookSeen":
+      return release(window, now, "thaw-hook", cancelled("the thaw hook ran while it was working"));
     case "LockFileRemoved":
       return release(
         window,
@@ -358,6 +394,8 @@ function onHeld(window: HeldWindow, event: WindowEvent, now: Instant): Transitio
       return release(window, now, "thaw", null);
     case "AbortRequested":
       return release(window, now, "freeze-failed", null);
+    case "ThawHookSeen":
+      return release(window, now, "thaw-hook", null);
     case "LockFileRemoved":
       return release(window, now, "lock-file-removed", null);
     case "SignalReceived":
@@ -372,6 +410,7 @@ function onHeld(window: HeldWindow, event: WindowEvent, now: Instant): Transitio
     case "Prepared":
     case "PreparationFailed":
     case "LockAcquired":
+    case "SecuringAdvanced":
     case "LockNotGranted":
     case "LockRefused":
     case "Secured":
@@ -390,17 +429,17 @@ function onReleasing(window: ReleasingWindow, event: WindowEvent, now: Instant):
     case "ReleaseFinished": {
       const reason = reasonAfterRelease(window, event.proof);
       const ended = { ...window, reason };
-      return reason === "lock-file-removed" && window.wasHeld
+      return reason === "thaw-hook" && window.wasHeld
         ? { window: { ...asEnding(ended), phase: "settling", releasedAt: now }, actions: [] }
         : close(ended, now, event.proof === "cut" ? null : now);
     }
     case "ThawRequested":
-      // Our own hook removes the file first and then asks: it is the same thaw.
-      return window.reason === "lock-file-removed" && window.wasHeld
+      // The hook leaves its word first and then asks: it is the same thaw.
+      return window.reason === "thaw-hook" && window.wasHeld
         ? { window: { ...window, reason: "thaw", isThawed: true }, actions: [] }
         : stay(window);
     case "AbortRequested":
-      return window.reason === "lock-file-removed" && window.wasHeld
+      return window.reason === "thaw-hook" && window.wasHeld
         ? { window: { ...window, reason: "freeze-failed" }, actions: [] }
         : stay(window);
     case "TimePassed": {
@@ -412,12 +451,14 @@ function onReleasing(window: ReleasingWindow, event: WindowEvent, now: Instant):
     case "Prepared":
     case "PreparationFailed":
     case "LockAcquired":
+    case "SecuringAdvanced":
     case "LockNotGranted":
     case "LockRefused":
     case "Secured":
     case "SecuringFailed":
     case "StarterAccepted":
     case "StarterLost":
+    case "ThawHookSeen":
     case "LockFileRemoved":
     case "SignalReceived":
     case "SessionLost":
@@ -439,12 +480,14 @@ function onSettling(window: SettlingWindow, event: WindowEvent, now: Instant): T
     case "Prepared":
     case "PreparationFailed":
     case "LockAcquired":
+    case "SecuringAdvanced":
     case "LockNotGranted":
     case "LockRefused":
     case "Secured":
     case "SecuringFailed":
     case "StarterAccepted":
     case "StarterLost":
+    case "ThawHookSeen":
     case "LockFileRemoved":
     case "SessionLost":
     case "ConnectionsNearLimit":
@@ -457,7 +500,20 @@ function onSettling(window: SettlingWindow, event: WindowEvent, now: Instant): T
 }
 
 function locked({ openedAt, limits, attempts }: OpeningWindow, now: Instant): Window {
-  return { phase: "securing", openedAt, limits, attempts, lockedAt: now };
+  const waitingFor = ["the coordinates"];
+  return { phase: "securing", openedAt, limits, attempts, lockedAt: now, waitingFor };
+}
+
+function held({ openedAt, limits, attempts, lockedAt }: Securing): Window {
+  return { phase: "held", openedAt, limits, attempts, lockedAt };
+}
+
+/**
+ * The window as the record on disk shows it: that record is written under the lock, before the
+ * promise, and whoever finds it in an image has it because the promise was made.
+ */
+export function asPromised(window: Extract<Window, { phase: "securing" }>): Window {
+  return held(window);
 }
 
 function stay(window: Window): Transition {
@@ -491,6 +547,7 @@ function release(
 function reasonAfterRelease(window: Ending, proof: ReleaseProof): Reason {
   switch (proof) {
     case "equal":
+    case "same-session":
       return window.reason;
     case "moved":
       return unproven(window, "coordinates-moved");
@@ -505,7 +562,7 @@ function reasonAfterRelease(window: Ending, proof: ReleaseProof): Reason {
 
 function unproven(window: Ending, reason: Reason): Reason {
   const wouldBeGood = window.wasHeld &&
-    (window.reason === "thaw" || window.reason === "lock-file-removed");
+    (window.reason === "thaw" || window.reason === "thaw-hook");
   return wouldBeGood ? reason : window.reason;
 }
 
@@ -540,6 +597,7 @@ export function outcomeOf(reason: Reason, wasHeld: boolean): Outcome {
     case "hold-timeout":
     case "connections-near-limit":
       return wasHeld ? "expired" : "refused";
+    case "thaw-hook":
     case "lock-file-removed":
     case "signal":
       return wasHeld ? "lost" : "aborted";
@@ -551,6 +609,7 @@ export function outcomeOf(reason: Reason, wasHeld: boolean): Outcome {
     case "coordinates-unread":
       return "lost";
     case "freeze-timeout":
+    case "stall-limit":
     case "refused":
       return "refused";
     case "not-secured":
@@ -587,10 +646,22 @@ export function instanceVerdict(window: Closed, proof: ReleaseProof | null): Ver
     case "coordinates-moved":
     case "coordinates-unread":
     case "release-unconfirmed":
-      return proof === "equal" && window.isThawed ? "application-consistent" : window.verdict;
+      return isSound(proof) && window.isThawed ? "application-consistent" : window.verdict;
     default:
       return window.verdict;
   }
+}
+
+/** Every proof, the weakest first. */
+const PROOFS: readonly ReleaseProof[] = ["cut", "moved", "unread", "same-session", "equal"];
+
+/** The proof of a window is that of its weakest instance; with none to release it is sound. */
+export function weakestProof(proofs: readonly ReleaseProof[]): ReleaseProof {
+  return PROOFS.find((proof) => proofs.includes(proof)) ?? "same-session";
+}
+
+function isSound(proof: ReleaseProof | null): boolean {
+  return proof === "equal" || proof === "same-session";
 }
 
 function earlier(a: Instant, b: Instant): Instant {
@@ -614,7 +685,7 @@ function outOfTime(window: OpeningWindow): Refusal {
 const WHILE: Record<OpeningWindow["phase"], string> = {
   preparing: "connecting, waiting for blockers or writing out dirty data",
   locking: "waiting for the lock",
-  securing: "flushing data to disk under the lock",
+  securing: "writing data to disk under the lock",
   answering: "waiting for pre-freeze to take the answer",
 };
 
@@ -624,6 +695,17 @@ function heldTooLongBeforeAnswer(limits: WindowLimits): Refusal {
     "hold-timeout",
     `Locked, but the data was not on disk within hold_timeout (${limits.holdTimeoutMs} ms)`,
     "Nothing is locked any more; look at the disk's load, or raise hold_timeout in [locktables]",
+  );
+}
+
+function stalled({ limits, waitingFor }: Securing): Refusal {
+  return refusal(
+    EXIT.lockNotObtained,
+    "stall-limit",
+    `Locked, but ${
+      waitingFor.join(" and ")
+    } took longer than stall_limit (${limits.stallLimitMs} ms)`,
+    "Nothing is locked any more; look at the disk first: dmesg | tail",
   );
 }
 

@@ -3,19 +3,19 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 
 import { type HookCall, hookCallOf, hookNamesOf } from "../../lib/commands/hook_call.ts";
-import { CALLERS } from "../../lib/hooks/callers.ts";
+import { type Caller, CALLERS } from "../../lib/hooks/callers.ts";
 
 type Case = readonly [sentence: string, programName: string, args: string, call: HookCall | null];
 
-function preFreeze(caller: string | null): HookCall {
+function preFreeze(caller: Caller | null): HookCall {
   return { command: "pre-freeze", isAborted: false, caller };
 }
 
-function postThaw(caller: string | null): HookCall {
+function postThaw(caller: Caller | null): HookCall {
   return { command: "post-thaw", isAborted: false, caller };
 }
 
-function aborted(caller: string | null): HookCall {
+function aborted(caller: Caller | null): HookCall {
   return { command: "post-thaw", isAborted: true, caller };
 }
 

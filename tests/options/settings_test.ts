@@ -43,6 +43,7 @@ function textsOf(warnings: readonly OptionWarning[]): string[] {
 const DEFAULTS: Settings = {
   method: "auto",
   holdTimeoutMs: 60_000,
+  stallLimitMs: 5_000,
   freezeTimeoutMs: 60_000,
   lockWaitTimeoutMs: 3_000,
   longQueryGuardMs: 1_000,
@@ -261,7 +262,7 @@ const REFUSED: readonly (readonly [line: string, summary: string])[] = [
   ["pass=s3cret", "Unknown setting /root/.my.cnf:2: pass in [locktables]; want password"],
   [
     "ssl-ca=/etc/ca.pem",
-    "Unknown setting /root/.my.cnf:2: ssl-ca in [locktables]; want one of method, hold_timeout, freeze_timeout, " +
+    "Unknown setting /root/.my.cnf:2: ssl-ca in [locktables]; want one of method, hold_timeout, stall_limit, freeze_timeout, " +
     "lock_wait_timeout, long_query_guard, kill_long_queries, connection_mark, on_failure, instances, user, password, socket, host, protocol, port",
   ],
   [

@@ -71,8 +71,8 @@ const ENDS: readonly {
     line: `Thawed: held 400 ms without a gap, application-consistent: ${MAIN}`,
   },
   {
-    name: "a thaw through the lock file",
-    record: closed("LockFileRemoved", "ReleaseFinished equal", "ThawRequested"),
+    name: "a thaw through the hook's word",
+    record: closed("ThawHookSeen", "ReleaseFinished equal", "ThawRequested"),
     isGood: true,
     line: `Thawed: held 400 ms without a gap, application-consistent: ${MAIN}`,
   },
@@ -120,11 +120,18 @@ const ENDS: readonly {
     line: "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (refused)",
   },
   {
-    name: "a lock file that somebody removed",
+    name: "a thaw hook without its post-thaw",
     record: recordOf(transition(STATES.settling, EVENTS.TimePassed, at(9_000)).window, DETAILS),
     isGood: false,
     line:
-      "The snapshot is only crash-consistent: the lock was let go at 2026-01-02T03:04:05.600Z, because /run/veeam/waitforsnapshot was removed before post-thaw came. Leave that file to the hooks; rm is the emergency exit",
+      "The snapshot is only crash-consistent: the lock was released at 2026-01-02T03:04:05.600Z by the thaw hook, and its post-thaw did not follow. Take the snapshot again; see the server's error log and locktables status",
+  },
+  {
+    name: "a lock file that was removed by hand",
+    record: closed("LockFileRemoved", "ReleaseFinished equal", "ThawRequested"),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock was released at 2026-01-02T03:04:05.600Z, because /run/veeam/waitforsnapshot was removed by hand or by a hook of another version. Renew the hooks with locktables install, and leave that file to them: rm is the emergency exit",
   },
   {
     name: "a signal",

@@ -12,7 +12,11 @@ import {
 } from "../../lib/window/window.ts";
 
 /** The limits of the test windows; different from each other and from every constant. */
-export const LIMITS: WindowLimits = { freezeTimeoutMs: 30_000, holdTimeoutMs: 20_000 };
+export const LIMITS: WindowLimits = {
+  freezeTimeoutMs: 30_000,
+  holdTimeoutMs: 20_000,
+  stallLimitMs: 7_000,
+};
 
 /** 2026-01-02T03:04:05Z, on a machine that was booted five seconds before. */
 export const OPENED: Instant = { monoMs: 5_000, wallMs: Date.UTC(2026, 0, 2, 3, 4, 5) };
@@ -38,11 +42,12 @@ export const NOT_GRANTED: Refusal = refusal(
   "Run KILL QUERY 12",
 );
 
-/** One event of each kind, the four proofs apart. */
+/** One event of each kind, the five proofs apart. */
 export const EVENTS = {
   Prepared: { type: "Prepared" },
   PreparationFailed: { type: "PreparationFailed", refusal: REFUSAL },
   LockAcquired: { type: "LockAcquired" },
+  SecuringAdvanced: { type: "SecuringAdvanced", waitingFor: ["the last step"] },
   LockNotGranted: { type: "LockNotGranted", refusal: NOT_GRANTED },
   LockRefused: { type: "LockRefused", refusal: REFUSAL },
   Secured: { type: "Secured" },
@@ -51,6 +56,7 @@ export const EVENTS = {
   StarterLost: { type: "StarterLost" },
   ThawRequested: { type: "ThawRequested" },
   AbortRequested: { type: "AbortRequested" },
+  ThawHookSeen: { type: "ThawHookSeen" },
   LockFileRemoved: { type: "LockFileRemoved" },
   SignalReceived: { type: "SignalReceived", signal: "SIGTERM" },
   SessionLost: { type: "SessionLost", why: "main: the server closed the connection" },
@@ -59,6 +65,7 @@ export const EVENTS = {
     why: "main: 136 of max_connections 151 are in use, connection_mark is 135",
   },
   "ReleaseFinished equal": { type: "ReleaseFinished", proof: "equal" },
+  "ReleaseFinished same-session": { type: "ReleaseFinished", proof: "same-session" },
   "ReleaseFinished moved": { type: "ReleaseFinished", proof: "moved" },
   "ReleaseFinished unread": { type: "ReleaseFinished", proof: "unread" },
   "ReleaseFinished cut": { type: "ReleaseFinished", proof: "cut" },
@@ -100,10 +107,11 @@ export const STATES = {
   held: heldAnd(),
   "releasing, never promised": after("Prepared", "LockAcquired", "LockFileRemoved"),
   "releasing for a thaw": heldAnd("ThawRequested"),
+  "releasing for the thaw hook": heldAnd("ThawHookSeen"),
   "releasing for the lock file": heldAnd("LockFileRemoved"),
   "releasing for a signal": heldAnd("SignalReceived"),
   "releasing for a full server": heldAnd("ConnectionsNearLimit"),
-  settling: heldAnd("LockFileRemoved", "ReleaseFinished equal"),
+  settling: heldAnd("ThawHookSeen", "ReleaseFinished equal"),
   closed: heldAnd("ThawRequested", "ReleaseFinished equal"),
 } as const satisfies Record<string, Window>;
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 
 import fc from "fast-check";
 
+import { parseRecord } from "../../lib/window/parse_record.ts";
 import {
-  parseRecord,
   recordOf,
   recordOfDeadLocker,
   SCHEMA_VERSION,
@@ -11,6 +11,7 @@ import {
 } from "../../lib/window/record.ts";
 import { type ReleaseProof, transition, type Verdict } from "../../lib/window/window.ts";
 import { after, at, type EventName, EVENTS, heldAnd, type StateName, STATES } from "./fixtures.ts";
+import { closedLine } from "../../lib/report/window_text.ts";
 import { DETAILS, INSTANCE } from "./record_fixtures.ts";
 
 type State = Pick<
@@ -58,6 +59,12 @@ const RECORDS: Record<StateName, State> = {
   held: { ...LOCKED, phase: "held", was_held: true },
   "releasing, never promised": { ...LOCKED, phase: "releasing", reason: "lock-file-removed" },
   "releasing for a thaw": { ...LOCKED, phase: "releasing", was_held: true, reason: "thaw" },
+  "releasing for the thaw hook": {
+    ...LOCKED,
+    phase: "releasing",
+    was_held: true,
+    reason: "thaw-hook",
+  },
   "releasing for the lock file": {
     ...LOCKED,
     phase: "releasing",
@@ -75,7 +82,7 @@ const RECORDS: Record<StateName, State> = {
     ...LOCKED,
     phase: "settling",
     was_held: true,
-    reason: "lock-file-removed",
+    reason: "thaw-hook",
     released_at: "2026-01-02T03:04:05.600Z",
     held_ms: 400,
   },
@@ -295,7 +302,34 @@ const UNREADABLE: readonly (readonly [what: string, text: string | null])[] = [
   ["a newer version", '{"schema_version":2}'],
   ["the version as text", '{"schema_version":"1"}'],
   ["two records in a row", '{"schema_version":1}{"schema_version":1}'],
+  ["nothing but the version", '{"schema_version":1}'],
+  ["a record without instances", textWith({ instances: undefined })],
+  ["a record whose instances are none", textWith({ instances: [null] })],
+  ["an instance without a name", textWith({ instances: [{ ...INSTANCE, name: undefined }] })],
+  ["coordinates without GTIDs", textWith({ instances: [{ ...INSTANCE, coordinates: {} }] })],
+  ["a proof of a newer version", textWith({ instances: [{ ...INSTANCE, release_proof: "x" }] })],
+  ["a reason of a newer version", textWith({ reason: "meteor" })],
+  ["an outcome that every object knows", textWith({ outcome: "constructor" })],
+  ["a time that is none", textWith({ opened_at: "yesterday" })],
+  ["a process number as text", textWith({ locker_pid: "4711" })],
+  ["warnings that are not text", textWith({ warnings: [1] })],
 ];
+
+function textWith(changes: Record<string, unknown>): string {
+  return JSON.stringify({ ...recordOf(STATES.held, DETAILS), ...changes });
+}
+
+Deno.test("a record of a caller that this version does not know is a record", () => {
+  assert.equal(parseRecord(textWith({ caller: "hyperv" }))?.caller, "hyperv");
+});
+
+Deno.test("no value in the place of any field makes reading a record throw", () => {
+  const record = recordOf(STATES.closed, DETAILS);
+  fc.assert(fc.property(fc.constantFrom(...Object.keys(record)), fc.jsonValue(), (key, value) => {
+    const read = parseRecord(JSON.stringify({ ...record, [key]: value }));
+    if (read !== null) closedLine(read);
+  }));
+});
 
 for (const [what, text] of UNREADABLE) {
   Deno.test(`${what} is no record`, () => {

@@ -6,11 +6,11 @@ import fc from "fast-check";
 import { type Instant, isReached, plus } from "../../lib/sys/clock.ts";
 import {
   instanceVerdict,
-  LOCK_FILE_GRACE_MS,
   MAX_ATTEMPTS,
   nextDeadline,
   openWindow,
   RELEASE_LIMIT_MS,
+  THAW_HOOK_GRACE_MS,
   transition,
   type Window,
   type WindowAction,
@@ -150,7 +150,7 @@ Deno.test("every sequence of events, followed by time and reports of the release
 
 Deno.test("time on the monotonic clock alone closes every window, even if no release ever reports", () => {
   const longest = Math.max(LIMITS.freezeTimeoutMs, LIMITS.holdTimeoutMs) + RELEASE_LIMIT_MS +
-    LOCK_FILE_GRACE_MS;
+    THAW_HOOK_GRACE_MS;
   check((steps) => {
     const started = steps.at(-1)?.now ?? OPENED;
     const end = waitUntilClosed(steps).at(-1);
@@ -240,7 +240,7 @@ Deno.test("a window in which the server filled up is never application-consisten
     assert.equal(crowded.after.phase, "releasing");
     assert.ok(crowded.actions.includes("release"), "it is let go at once");
     assert.notEqual(end.verdict, "application-consistent");
-    for (const proof of ["equal", "moved", "unread", "cut", null] as const) {
+    for (const proof of ["equal", "same-session", "moved", "unread", "cut", null] as const) {
       assert.notEqual(instanceVerdict(end, proof), "application-consistent");
     }
     if (crowded.before.phase !== "held" || !("reason" in crowded.after)) return;
@@ -264,7 +264,7 @@ Deno.test("no instance is application-consistent where no thaw came while its lo
     assert.ok(end.wasHeld);
     const release = steps.find((step) => step.actions.includes("release"));
     assert.ok(release?.before.phase === "held");
-    assert.ok(["ThawRequested", "LockFileRemoved"].includes(release.event.type));
+    assert.ok(["ThawRequested", "ThawHookSeen"].includes(release.event.type));
     const thaw = steps.find(({ event, before, after }) =>
       event.type === "ThawRequested" && before !== after
     );
@@ -275,7 +275,7 @@ Deno.test("no instance is application-consistent where no thaw came while its lo
 
 Deno.test("application-consistent is reached only by a thaw in time, with equal coordinates, after no loss", () => {
   let reached = 0;
-  let reachedThroughFile = 0;
+  let reachedThroughHook = 0;
   check((script) => {
     const steps = [...script, ...waitUntilClosed(script)];
     const end = steps.at(-1)?.after;
@@ -308,24 +308,24 @@ Deno.test("application-consistent is reached only by a thaw in time, with equal 
     const rest = steps.slice(releaseAt + 1);
     const finished = rest.find((step) => step.event.type === "ReleaseFinished");
     assert.ok(finished?.event.type === "ReleaseFinished");
-    assert.equal(finished.event.proof, "equal");
+    assert.ok(["equal", "same-session"].includes(finished.event.proof));
 
     if (release.event.type === "ThawRequested") return;
-    assert.equal(release.event.type, "LockFileRemoved");
-    reachedThroughFile += 1;
+    assert.equal(release.event.type, "ThawHookSeen");
+    reachedThroughHook += 1;
     const decided = rest.find((step) =>
       step.event.type === "ThawRequested" || step.event.type === "AbortRequested"
     );
     assert.equal(decided?.event.type, "ThawRequested");
     if (decided !== undefined && rest.indexOf(decided) > rest.indexOf(finished)) {
-      assert.ok(!isReached(plus(finished.now, LOCK_FILE_GRACE_MS), decided.now));
+      assert.ok(!isReached(plus(finished.now, THAW_HOOK_GRACE_MS), decided.now));
       const between = rest.slice(rest.indexOf(finished), rest.indexOf(decided));
       assert.ok(between.every((step) => step.event.type !== "SignalReceived"));
     }
   }, 6_000);
   // A property about nothing proves nothing.
   assert.ok(reached > 100, `only ${reached} runs reached it`);
-  assert.ok(reachedThroughFile > 0, "no run reached it through the lock file");
+  assert.ok(reachedThroughHook > 0, "no run reached it through the thaw hook");
 });
 
 Deno.test("no jump of the wall clock and no suspend lengthens a hold", () => {

@@ -9,19 +9,21 @@ import { plus } from "../../lib/sys/clock.ts";
 import { EXIT } from "../../lib/report/refusal.ts";
 import {
   instanceVerdict,
-  LOCK_FILE_GRACE_MS,
   MAX_ATTEMPTS,
   nextDeadline,
   type Outcome,
   outcomeOf,
   type Reason,
   RELEASE_LIMIT_MS,
+  THAW_HOOK_GRACE_MS,
   type Transition,
   transition,
   type Verdict,
   verdictOf,
   type Window,
   type WindowAction,
+  type WindowEvent,
+  type WindowLimits,
 } from "../../lib/window/window.ts";
 import {
   after,
@@ -71,17 +73,20 @@ const STAYS = "-";
 type Onward = "Prepared" | "LockAcquired" | "LockNotGranted" | "Secured" | "StarterAccepted";
 
 const WHILE_OPENING: Record<Exclude<EventName, Onward>, string> = {
+  SecuringAdvanced: STAYS,
   PreparationFailed: "releasing: refused",
   LockRefused: "releasing: refused",
   SecuringFailed: "releasing: not-secured",
   StarterLost: "releasing: starter-lost",
   ThawRequested: "releasing: thaw",
   AbortRequested: "releasing: freeze-failed",
+  ThawHookSeen: "releasing: thaw-hook",
   LockFileRemoved: "releasing: lock-file-removed",
   SignalReceived: "releasing: signal",
   SessionLost: "releasing: session-lost",
   ConnectionsNearLimit: "releasing: connections-near-limit",
   "ReleaseFinished equal": STAYS,
+  "ReleaseFinished same-session": STAYS,
   "ReleaseFinished moved": STAYS,
   "ReleaseFinished unread": STAYS,
   "ReleaseFinished cut": STAYS,
@@ -92,6 +97,7 @@ const NO_NEWS: Record<EventName, string> = {
   Prepared: STAYS,
   PreparationFailed: STAYS,
   LockAcquired: STAYS,
+  SecuringAdvanced: STAYS,
   LockNotGranted: STAYS,
   LockRefused: STAYS,
   Secured: STAYS,
@@ -100,11 +106,13 @@ const NO_NEWS: Record<EventName, string> = {
   StarterLost: STAYS,
   ThawRequested: STAYS,
   AbortRequested: STAYS,
+  ThawHookSeen: STAYS,
   LockFileRemoved: STAYS,
   SignalReceived: STAYS,
   SessionLost: STAYS,
   ConnectionsNearLimit: STAYS,
   "ReleaseFinished equal": STAYS,
+  "ReleaseFinished same-session": STAYS,
   "ReleaseFinished moved": STAYS,
   "ReleaseFinished unread": STAYS,
   "ReleaseFinished cut": STAYS,
@@ -127,13 +135,14 @@ const TABLE: Record<StateName, Record<EventName, string>> = {
   "preparing another attempt": { ...OPENING, Prepared: "locking" },
   locking: { ...OPENING, LockAcquired: "securing", LockNotGranted: "preparing" },
   "locking for the last time": { ...OPENING, LockAcquired: "securing" },
-  securing: { ...OPENING, Secured: "answering" },
+  securing: { ...OPENING, SecuringAdvanced: "securing", Secured: "answering" },
   answering: { ...OPENING, StarterAccepted: "held" },
   held: {
     ...NO_NEWS,
     StarterLost: "releasing: starter-lost",
     ThawRequested: "releasing: thaw",
     AbortRequested: "releasing: freeze-failed",
+    ThawHookSeen: "releasing: thaw-hook",
     LockFileRemoved: "releasing: lock-file-removed",
     SignalReceived: "releasing: signal",
     SessionLost: "releasing: session-lost",
@@ -142,6 +151,7 @@ const TABLE: Record<StateName, Record<EventName, string>> = {
   "releasing, never promised": {
     ...NO_NEWS,
     "ReleaseFinished equal": "closed: aborted, lock-file-removed",
+    "ReleaseFinished same-session": "closed: aborted, lock-file-removed",
     "ReleaseFinished moved": "closed: aborted, lock-file-removed",
     "ReleaseFinished unread": "closed: aborted, lock-file-removed",
     "ReleaseFinished cut": "closed: aborted, lock-file-removed",
@@ -149,22 +159,34 @@ const TABLE: Record<StateName, Record<EventName, string>> = {
   "releasing for a thaw": {
     ...NO_NEWS,
     "ReleaseFinished equal": "closed: released, thaw",
+    "ReleaseFinished same-session": "closed: released, thaw",
     "ReleaseFinished moved": "closed: lost, coordinates-moved",
     "ReleaseFinished unread": "closed: lost, coordinates-unread",
     "ReleaseFinished cut": "closed: lost, release-unconfirmed",
   },
-  "releasing for the lock file": {
+  "releasing for the thaw hook": {
     ...NO_NEWS,
     ThawRequested: "releasing: thaw",
     AbortRequested: "releasing: freeze-failed",
     "ReleaseFinished equal": "settling",
+    "ReleaseFinished same-session": "settling",
     "ReleaseFinished moved": "closed: lost, coordinates-moved",
     "ReleaseFinished unread": "closed: lost, coordinates-unread",
     "ReleaseFinished cut": "closed: lost, release-unconfirmed",
   },
+  // Nobody can say that the snapshot was done by then: a thaw that follows makes it no better.
+  "releasing for the lock file": {
+    ...NO_NEWS,
+    "ReleaseFinished equal": "closed: lost, lock-file-removed",
+    "ReleaseFinished same-session": "closed: lost, lock-file-removed",
+    "ReleaseFinished moved": "closed: lost, lock-file-removed",
+    "ReleaseFinished unread": "closed: lost, lock-file-removed",
+    "ReleaseFinished cut": "closed: lost, lock-file-removed",
+  },
   "releasing for a signal": {
     ...NO_NEWS,
     "ReleaseFinished equal": "closed: lost, signal",
+    "ReleaseFinished same-session": "closed: lost, signal",
     "ReleaseFinished moved": "closed: lost, signal",
     "ReleaseFinished unread": "closed: lost, signal",
     "ReleaseFinished cut": "closed: lost, signal",
@@ -172,6 +194,7 @@ const TABLE: Record<StateName, Record<EventName, string>> = {
   "releasing for a full server": {
     ...NO_NEWS,
     "ReleaseFinished equal": "closed: expired, connections-near-limit",
+    "ReleaseFinished same-session": "closed: expired, connections-near-limit",
     "ReleaseFinished moved": "closed: expired, connections-near-limit",
     "ReleaseFinished unread": "closed: expired, connections-near-limit",
     "ReleaseFinished cut": "closed: expired, connections-near-limit",
@@ -180,7 +203,7 @@ const TABLE: Record<StateName, Record<EventName, string>> = {
     ...NO_NEWS,
     ThawRequested: "closed: released, thaw",
     AbortRequested: "closed: aborted, freeze-failed",
-    SignalReceived: "closed: lost, lock-file-removed",
+    SignalReceived: "closed: lost, thaw-hook",
   },
   closed: NO_NEWS,
 };
@@ -229,25 +252,29 @@ const DEADLINES: Record<StateName, { readonly ms: number | null; readonly then: 
   "preparing another attempt": { ms: LIMITS.freezeTimeoutMs, then: "releasing: freeze-timeout" },
   locking: { ms: LIMITS.freezeTimeoutMs, then: "releasing: freeze-timeout" },
   "locking for the last time": { ms: LIMITS.freezeTimeoutMs, then: "releasing: freeze-timeout" },
-  // Locked at 200 ms: the hold ends before the freeze would.
-  securing: { ms: 200 + LIMITS.holdTimeoutMs, then: "releasing: hold-timeout" },
-  answering: { ms: 200 + LIMITS.holdTimeoutMs, then: "releasing: hold-timeout" },
+  // Locked at 200 ms: stall_limit ends before hold_timeout, and that before freeze_timeout.
+  securing: { ms: 200 + LIMITS.stallLimitMs, then: "releasing: stall-limit" },
+  answering: { ms: 200 + LIMITS.stallLimitMs, then: "releasing: stall-limit" },
   held: { ms: 200 + LIMITS.holdTimeoutMs, then: "releasing: hold-timeout" },
   "releasing, never promised": {
     ms: 300 + RELEASE_LIMIT_MS,
     then: "closed: aborted, lock-file-removed",
   },
   "releasing for a thaw": { ms: 500 + RELEASE_LIMIT_MS, then: "closed: lost, release-unconfirmed" },
-  "releasing for the lock file": {
+  "releasing for the thaw hook": {
     ms: 500 + RELEASE_LIMIT_MS,
     then: "closed: lost, release-unconfirmed",
+  },
+  "releasing for the lock file": {
+    ms: 500 + RELEASE_LIMIT_MS,
+    then: "closed: lost, lock-file-removed",
   },
   "releasing for a signal": { ms: 500 + RELEASE_LIMIT_MS, then: "closed: lost, signal" },
   "releasing for a full server": {
     ms: 500 + RELEASE_LIMIT_MS,
     then: "closed: expired, connections-near-limit",
   },
-  settling: { ms: 600 + LOCK_FILE_GRACE_MS, then: "closed: lost, lock-file-removed" },
+  settling: { ms: 600 + THAW_HOOK_GRACE_MS, then: "closed: lost, thaw-hook" },
   closed: { ms: null, then: STAYS },
 };
 
@@ -305,8 +332,8 @@ const TOO_LATE: readonly (readonly [StateName, EventName, string, readonly Windo
   ["locking", "LockAcquired", "releasing: freeze-timeout", ["release"]],
   ["locking", "LockNotGranted", "releasing: freeze-timeout", ["release"]],
   ["locking", "LockRefused", "releasing: freeze-timeout", ["release"]],
-  ["securing", "Secured", "releasing: hold-timeout", ["release"]],
-  ["answering", "StarterAccepted", "releasing: hold-timeout", ["release"]],
+  ["securing", "Secured", "releasing: stall-limit", ["release"]],
+  ["answering", "StarterAccepted", "releasing: stall-limit", ["release"]],
   ["held", "ThawRequested", "releasing: hold-timeout", ["release"]],
   ["held", "AbortRequested", "releasing: hold-timeout", ["release"]],
   ["held", "LockFileRemoved", "releasing: hold-timeout", ["release"]],
@@ -316,7 +343,7 @@ const TOO_LATE: readonly (readonly [StateName, EventName, string, readonly Windo
   // A stray report is not of the release that only begins with this event.
   ["locking", "ReleaseFinished equal", "releasing: freeze-timeout", ["release"]],
   ["held", "ReleaseFinished equal", "releasing: hold-timeout", ["release"]],
-  ["settling", "ThawRequested", "closed: lost, lock-file-removed", ["close"]],
+  ["settling", "ThawRequested", "closed: lost, thaw-hook", ["close"]],
   // A release that reports late still knows more than the clock.
   ["releasing for a thaw", "ReleaseFinished equal", "closed: released, thaw", ["close"]],
   ["releasing for a thaw", "ReleaseFinished moved", "closed: lost, coordinates-moved", ["close"]],
@@ -348,17 +375,30 @@ const SECOND_WORDS: readonly (readonly [readonly EventName[], string])[] = [
     ["ConnectionsNearLimit", "LockFileRemoved", "ThawRequested", "ReleaseFinished equal"],
     "closed: expired, connections-near-limit",
   ],
+  // post-thaw was asked first, so whoever removes the file comes after it.
   [["ThawRequested", "LockFileRemoved", "ReleaseFinished equal"], "closed: released, thaw"],
-  [["LockFileRemoved", "ThawRequested", "ReleaseFinished equal"], "closed: released, thaw"],
   [
-    ["LockFileRemoved", "ThawRequested", "ReleaseFinished cut"],
-    "closed: lost, release-unconfirmed",
+    ["LockFileRemoved", "ThawRequested", "ReleaseFinished equal"],
+    "closed: lost, lock-file-removed",
   ],
-  [["LockFileRemoved", "ReleaseFinished equal", "ThawRequested"], "closed: released, thaw"],
+  [
+    ["LockFileRemoved", "ReleaseFinished equal", "ThawRequested"],
+    "closed: lost, lock-file-removed",
+  ],
+  [["LockFileRemoved", "ThawHookSeen", "ReleaseFinished equal"], "closed: lost, lock-file-removed"],
   [
     ["LockFileRemoved", "AbortRequested", "ReleaseFinished equal"],
-    "closed: aborted, freeze-failed",
+    "closed: lost, lock-file-removed",
   ],
+  [
+    ["ThawHookSeen", "LockFileRemoved", "ReleaseFinished equal", "ThawRequested"],
+    "closed: released, thaw",
+  ],
+  [["ThawHookSeen", "ThawRequested", "ReleaseFinished equal"], "closed: released, thaw"],
+  [["ThawHookSeen", "ThawRequested", "ReleaseFinished cut"], "closed: lost, release-unconfirmed"],
+  [["ThawHookSeen", "ReleaseFinished equal", "ThawRequested"], "closed: released, thaw"],
+  [["ThawHookSeen", "ReleaseFinished same-session", "ThawRequested"], "closed: released, thaw"],
+  [["ThawHookSeen", "AbortRequested", "ReleaseFinished equal"], "closed: aborted, freeze-failed"],
 ];
 
 for (const [names, expected] of SECOND_WORDS) {
@@ -436,7 +476,7 @@ Deno.test("the number of attempts stays with the window until it is closed", () 
   for (
     const rest of [
       ["ThawRequested", "ReleaseFinished equal"],
-      ["LockFileRemoved", "ReleaseFinished equal", "ThawRequested"],
+      ["ThawHookSeen", "ReleaseFinished equal", "ThawRequested"],
     ] as const
   ) {
     const window = after(...again, ...rest);
@@ -490,7 +530,7 @@ Deno.test("once locked, the attempt before is no news any more", () => {
   assert.ok(window.phase === "releasing");
   assert.equal(
     window.refusal?.summary,
-    `${FREEZE_TIMEOUT}: still flushing data to disk under the lock`,
+    `${FREEZE_TIMEOUT}: still writing data to disk under the lock`,
   );
 });
 
@@ -499,8 +539,53 @@ Deno.test("the limits of securing are told apart in the refusal", () => {
     const { window } = transition(STATES[phase], EVENTS.TimePassed, at(40_000));
     return window.phase === "releasing" ? window.refusal?.reason : window.phase;
   });
-  assert.deepEqual(reasons, ["freeze-timeout", "freeze-timeout", "hold-timeout", "hold-timeout"]);
+  assert.deepEqual(reasons, ["freeze-timeout", "freeze-timeout", "stall-limit", "stall-limit"]);
 });
+
+/** A stall_limit longer than the others, so that those can be reached under the lock. */
+const PATIENT: WindowLimits = { ...LIMITS, stallLimitMs: 25_000 };
+
+Deno.test("a hold_timeout below stall_limit is what ends a window that is not answered yet", () => {
+  for (const phase of ["securing", "answering"] as const) {
+    const before = { ...STATES[phase], limits: PATIENT };
+    assert.deepEqual(nextDeadline(before), at(200 + LIMITS.holdTimeoutMs));
+    const { window } = transition(before, EVENTS.TimePassed, at(200 + LIMITS.holdTimeoutMs));
+    assert.equal(nameOf(window), "releasing: hold-timeout");
+  }
+});
+
+const STALLED:
+  readonly (readonly [sentence: string, events: readonly WindowEvent[], what: string])[] = [
+    ["before the first step", [], "the coordinates"],
+    ["in its last step", [EVENTS.SecuringAdvanced], "the last step"],
+    [
+      "in two steps at once",
+      [{ type: "SecuringAdvanced", waitingFor: ["writing a", "writing b"] }],
+      "writing a and writing b",
+    ],
+    ["when everything is on disk", [EVENTS.Secured], "pre-freeze itself"],
+  ];
+
+for (const [sentence, events, what] of STALLED) {
+  Deno.test(`a stall ${sentence} is refused with what took so long`, () => {
+    const before = events.reduce<Window>(
+      (window, event) => transition(window, event, at(300)).window,
+      STATES.securing,
+    );
+    const { window, actions } = transition(
+      before,
+      EVENTS.TimePassed,
+      at(200 + LIMITS.stallLimitMs),
+    );
+    assert.ok(window.phase === "releasing");
+    assert.deepEqual(actions, ["release"]);
+    assert.equal(
+      window.refusal?.summary,
+      `Locked, but ${what} took longer than stall_limit (7000 ms)`,
+    );
+    assert.equal(window.refusal.code, EXIT.lockNotObtained);
+  });
+}
 
 Deno.test("a refusal that an event brings reaches pre-freeze as it is", () => {
   for (const phase of BEFORE_THE_PROMISE) {
@@ -568,7 +653,9 @@ Deno.test("the transition changes neither the window nor the moment that it is g
 const OUTCOMES: Record<Reason, readonly [whenHeld: Outcome, otherwise: Outcome]> = {
   thaw: ["released", "aborted"],
   "freeze-failed": ["aborted", "aborted"],
+  "thaw-hook": ["lost", "aborted"],
   "lock-file-removed": ["lost", "aborted"],
+  "stall-limit": ["refused", "refused"],
   "hold-timeout": ["expired", "refused"],
   "connections-near-limit": ["expired", "refused"],
   "freeze-timeout": ["refused", "refused"],
@@ -615,12 +702,12 @@ const SPOILT: readonly (readonly [readonly EventName[], equal: Verdict])[] = [
   [["ThawRequested", "ReleaseFinished moved"], "application-consistent"],
   [["ThawRequested", "ReleaseFinished unread"], "application-consistent"],
   [["ThawRequested", "ReleaseFinished cut"], "application-consistent"],
-  [["LockFileRemoved", "ThawRequested", "ReleaseFinished moved"], "application-consistent"],
+  [["ThawHookSeen", "ThawRequested", "ReleaseFinished moved"], "application-consistent"],
   // Nobody has said that the snapshot was done by then.
-  [["LockFileRemoved", "ReleaseFinished moved"], "crash-consistent"],
-  [["LockFileRemoved", "ReleaseFinished unread"], "crash-consistent"],
-  [["LockFileRemoved", "ReleaseFinished cut"], "crash-consistent"],
-  [["LockFileRemoved", "ReleaseFinished moved", "ThawRequested"], "crash-consistent"],
+  [["ThawHookSeen", "ReleaseFinished moved"], "crash-consistent"],
+  [["ThawHookSeen", "ReleaseFinished unread"], "crash-consistent"],
+  [["ThawHookSeen", "ReleaseFinished cut"], "crash-consistent"],
+  [["ThawHookSeen", "ReleaseFinished moved", "ThawRequested"], "crash-consistent"],
   // These ended the hold of every instance.
   [["SessionLost", "ReleaseFinished cut"], "crash-consistent"],
   [["SessionLost", "ThawRequested", "ReleaseFinished equal"], "crash-consistent"],
@@ -635,6 +722,7 @@ for (const [names, equal] of SPOILT) {
     const window = heldAnd(...names);
     assert.ok(window.phase === "closed");
     assert.equal(instanceVerdict(window, "equal"), equal);
+    assert.equal(instanceVerdict(window, "same-session"), equal);
     for (const proof of ["moved", "unread", "cut", null] as const) {
       assert.equal(instanceVerdict(window, proof), window.verdict, `${proof}`);
     }
