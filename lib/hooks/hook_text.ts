@@ -101,7 +101,7 @@ done
  * tells this hook from a file that was removed by hand, and a redirection starts no program. The
  * file is removed as well, for whoever waits for its end as the original method does.
  */
-const THAW = `# First of all: this word releases the lock.
+const THAW = `# This word releases the lock.
 file=${WAIT_FOR_SNAPSHOT}
 [ -f $file ] && echo thaw >$file && rm -f $file
 `;

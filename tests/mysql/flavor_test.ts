@@ -101,24 +101,24 @@ const MYSQL_5_7: Capabilities = {
   idleLocksStatement: IDLE_LOCKS,
   maxStatementTime: false,
   flushLogStatement: "FLUSH /* locktables */ NO_WRITE_TO_BINLOG ENGINE LOGS",
-  binlogStatusStatement: "SHOW MASTER STATUS",
-  replicaStatusStatement: "SHOW SLAVE STATUS",
+  binlogStatusStatement: "SHOW /* locktables */ MASTER STATUS",
+  replicaStatusStatement: "SHOW /* locktables */ SLAVE STATUS",
   groupStatement: GROUP,
   gtidVariables: ["gtid_mode", "gtid_executed", "gtid_purged"],
 };
 const MYSQL_5_6: Capabilities = { ...MYSQL_5_7, idleLocksStatement: null };
 const MYSQL_8_0_22: Capabilities = {
   ...MYSQL_5_7,
-  replicaStatusStatement: "SHOW REPLICA STATUS",
+  replicaStatusStatement: "SHOW /* locktables */ REPLICA STATUS",
 };
 const MYSQL_8_2: Capabilities = {
   ...MYSQL_8_0_22,
-  binlogStatusStatement: "SHOW BINARY LOG STATUS",
+  binlogStatusStatement: "SHOW /* locktables */ BINARY LOG STATUS",
 };
 const MARIADB_10_4: Capabilities = {
   ...MYSQL_5_7,
   idleLocksStatement: null,
-  replicaStatusStatement: "SHOW ALL SLAVES STATUS",
+  replicaStatusStatement: "SHOW /* locktables */ ALL SLAVES STATUS",
   groupStatement: null,
   maxStatementTime: true,
   flushLogStatement: null,
