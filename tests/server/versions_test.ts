@@ -9,6 +9,8 @@ import { assertOneLine, type Guest, openGuest, sleep, until } from "../support/g
 import {
   connect,
   discard,
+  LOOPBACK,
+  networkArguments,
   type Row,
   type Server,
   type ServerKind,
@@ -122,6 +124,7 @@ const PARTS: readonly (readonly [name: string, part: (bed: Bed) => Promise<void>
   ["a hold that is lost is never called consistent", lossIsTold],
   ["a binlog that starts anew under the lock is seen at the thaw", newBinlogIsSeen],
   ["a server that restarts under the lock is seen, and one that is down refused", restartIsSeen],
+  ["a replica's position is recorded, and one that has stopped is started again", replicaIsSeen],
 ];
 
 /** Two engines that must agree: one statement writes to both. */
@@ -480,6 +483,50 @@ async function restartIsSeen({ guest }: Bed): Promise<void> {
   await guest.server.restart();
   await assertGood(guest, []);
   await guest.assertNothingLeft();
+}
+
+async function replicaIsSeen({ version, guest, sql }: Bed): Promise<void> {
+  const source = await startServer(version.kind, {
+    args: [...networkArguments(), "--server-id=2"],
+  });
+  try {
+    await asRoot(source, `CREATE USER east@'${LOOPBACK}' IDENTIFIED BY 's3cret'`);
+    await asRoot(source, `GRANT REPLICATION SLAVE ON *.* TO east@'${LOOPBACK}'`);
+    const [port] = await asRoot(source, "SELECT @@port AS port");
+    const [start] = await asRoot(source, "SHOW MASTER STATUS");
+    await sql(
+      `CHANGE MASTER TO MASTER_HOST='${LOOPBACK}', MASTER_PORT=${port?.["port"]},
+ MASTER_USER='east', MASTER_PASSWORD='s3cret', MASTER_LOG_FILE='${start?.["File"]}',
+ MASTER_LOG_POS=${start?.["Position"]}`,
+    );
+    const stopped = await checkIn(guest.sandbox);
+    const [found] = findingsOf(stopped, "replica-stopped");
+    assert.ok(found !== undefined, codesOf(stopped));
+    const started = await guest.sandbox.sh(found.remedy ?? "false");
+    assert.equal(started.code, 0, started.stderr);
+    await asRoot(source, "CREATE DATABASE east");
+    const [end] = await asRoot(source, "SHOW MASTER STATUS");
+    const { File: file, Position: position } = end ?? {};
+    const [waited] = await sql(`SELECT MASTER_POS_WAIT('${file}', ${position}, 20) AS late`);
+    assert.ok(Number(waited?.["late"] ?? -1) >= 0, "it follows");
+    assert.deepEqual(findingsOf(await checkIn(guest.sandbox), "replica-stopped"), []);
+
+    assert.equal((await guest.locktables("pre-freeze")).code, 0);
+    const { window } = await guest.status();
+    await asRoot(source, "CREATE DATABASE west");
+    await sleep(300);
+    const [row] = await sql("SHOW SLAVE STATUS");
+    const thawed = await guest.locktables("post-thaw");
+    assert.equal(thawed.code, 0, thawed.stderr);
+    const [replica] = window?.instances[0]?.coordinates?.replicas ?? [];
+    const recorded = [replica?.relay_source_log_file, replica?.exec_source_log_pos];
+    assert.deepEqual(recorded, [file, position], "where the source was");
+    assert.deepEqual(recorded, [row?.["Relay_Master_Log_File"], row?.["Exec_Master_Log_Pos"]]);
+    await sql("STOP SLAVE");
+    await sql("RESET SLAVE ALL");
+  } finally {
+    await discard(source);
+  }
 }
 
 /** Returns the line. */

@@ -57,7 +57,14 @@ export interface StatusRecord {
     readonly label: string;
     readonly method: string;
     readonly connection_id: number;
-    readonly coordinates: { readonly file: string | null; readonly position: number } | null;
+    readonly coordinates: {
+      readonly file: string | null;
+      readonly position: number;
+      readonly replicas: readonly {
+        readonly relay_source_log_file: string | null;
+        readonly exec_source_log_pos: number;
+      }[];
+    } | null;
   }[];
 }
 
