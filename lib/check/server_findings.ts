@@ -7,6 +7,7 @@ import type { MethodChoice } from "../mysql/methods.ts";
 import { globalPrivileges } from "../mysql/privileges.ts";
 import { SIZED_TABLES, type Survey, TABLES_MOST, type UnloggedTable } from "../mysql/survey.ts";
 import type { GroupMember, ReplicaPosition, WsrepPosition } from "../mysql/topology.ts";
+import { describeHolder } from "../mysql/server_name.ts";
 import { EXIT, refusal } from "../report/refusal.ts";
 import type { FindingCode } from "./catalogue.ts";
 import { type Finding, finding, fromRefusal } from "./finding.ts";
@@ -92,14 +93,27 @@ function unanswered(server: ServerFacts, question: string, why: string): Finding
 const name: Decider = (server) => {
   const { facts, survey, ownIds } = server;
   const holder = survey.nameHolder;
-  if (holder === null || ownIds.includes(holder)) return [];
+  if (holder === null || ownIds.includes(holder.id)) return [];
+  const isOne = holder.isOurs || (survey.lockHolders ?? []).some(({ id }) => id === holder.id);
+  if (!isOne) {
+    return [of(
+      server,
+      "name-held",
+      `${facts.name}: ${
+        describeHolder(holder)
+      } has the name of locktables and is none; two locktables on this server would not see each other`,
+      command(server, `KILL ${holder.id}`),
+    )];
+  }
   return [fromRefusal(
     refusal(
       EXIT.windowOpen,
       "server-taken",
-      `Another locktables, of another guest or container, has a window open on the server at ${facts.socket}: session ${holder}`,
+      `Another locktables, of another guest or container, has a window open on the server at ${facts.socket}: ${
+        describeHolder(holder)
+      }`,
       "Let it end",
-      command(server, `KILL ${holder}`),
+      command(server, `KILL ${holder.id}`),
     ),
     facts.name,
   )];

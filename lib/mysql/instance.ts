@@ -14,7 +14,13 @@ import {
   type Topology,
 } from "./coordinates.ts";
 import { driverError, type ErrorSubject, LOCK_WAIT_TIMEOUT, refusalFor } from "./errors.ts";
-import { type Capabilities, capabilitiesOf, parseVersion, type ServerVersion } from "./flavor.ts";
+import {
+  type Capabilities,
+  capabilitiesOf,
+  checkCapabilitiesOf,
+  parseVersion,
+  type ServerVersion,
+} from "./flavor.ts";
 import {
   type Blocker,
   byCause,
@@ -40,6 +46,7 @@ import {
   wsrepPosition,
 } from "./topology.ts";
 import { accountOf, checkPrivileges, type PrivilegeLoss, type Purpose } from "./privileges.ts";
+import { claimName, isLockSession } from "./server_name.ts";
 import { openSession, type Row, type Session } from "./session.ts";
 
 /**
@@ -79,9 +86,6 @@ const WATCH_MS = 250;
 
 /** For how many looks ahead the growth since the last one is reckoned on. */
 const GROWTH_LOOKS = 1.5;
-
-/** How long a session of ours that has just ended may keep the name, in seconds. */
-const NAME_WAIT_S = 1;
 
 /** What InnoDB's log writer may be late, beyond its interval. */
 const LOG_WRITER_SLACK_MS = 1_000;
@@ -382,31 +386,6 @@ function topologyOf(variables: ReadonlyMap<string, string>): TopologyQuestions {
   };
 }
 
-/**
- * Locks of two tools do not exclude each other (FTWRL is shared, `locking.md` 1.1); a named lock
- * of the session does, and goes with it. Null when it is ours, a refusal when somebody else has
- * it, a warning where the server gives out none.
- */
-async function takeName(
-  session: Session,
-  { socket }: InstanceOptions,
-): Promise<Refusal | string | null> {
-  try {
-    const [row] = await session.query(
-      `SELECT /* locktables */ GET_LOCK('locktables', ${NAME_WAIT_S}) AS got`,
-      QUERY_LIMIT_MS,
-    );
-    return Number(row?.["got"]) === 1 ? null : refusal(
-      EXIT.windowOpen,
-      "server-taken",
-      `Another locktables has a window open on the server at ${socket}`,
-      "Let it end, or look for it: SELECT IS_USED_LOCK('locktables')",
-    );
-  } catch (error) {
-    return `two locktables on this server would not see each other: ${driverError(error).message}`;
-  }
-}
-
 /** `locking.md` 2.3: writers that fill the pool keep the release from being run. */
 function threadPoolWarning(name: string, threadHandling: string | undefined): InstanceWarning[] {
   if (threadHandling !== "pool-of-threads") return [];
@@ -550,7 +529,12 @@ function instanceOf(opened: OpenedInstance): Instance {
     hasBinlog: opened.hasBinlog,
     rights: opened.rights,
     choice: () => choice,
-    claim: () => takeName(lockSession, options),
+    claim: () =>
+      claimName(lockSession, {
+        socket: options.socket,
+        id: lockSession.id,
+        globalLockStatement: checkCapabilitiesOf(facts.server).globalLockStatement,
+      }),
 
     async look(mayKill) {
       const [rows, crowd] = await Promise.all([processList(), crowded(lockSession)]);
@@ -715,8 +699,7 @@ export async function killLockSession(
   try {
     const session = await openSession({ ...login, limitMs: KILL_LIMIT_MS, onLost: () => {} });
     try {
-      // Numbers of sessions are given out anew when a server restarts: only ours has our name.
-      if (await nameHolder(session, KILL_LIMIT_MS) !== id) return null;
+      if (!await isLockSession(session, id, KILL_LIMIT_MS)) return null;
       await session.query(`KILL /* locktables */ ${id}`, KILL_LIMIT_MS);
     } finally {
       session.close();
@@ -726,15 +709,6 @@ export async function killLockSession(
     const { errno, message } = driverError(error);
     return errno === NO_SUCH_THREAD ? null : message;
   }
-}
-
-/** CONNECTION_ID() of the locktables session that has a window open here, or null. */
-export async function nameHolder(session: Session, limitMs: number): Promise<number | null> {
-  const [row] = await session.query(
-    "SELECT /* locktables */ IS_USED_LOCK('locktables') AS id",
-    limitMs,
-  );
-  return row?.["id"] === null || row?.["id"] === undefined ? null : Number(row["id"]);
 }
 
 function sessionSettings(lockWaitTimeoutMs: number, can: Capabilities): string {

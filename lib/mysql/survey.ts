@@ -7,7 +7,7 @@ import type { Refusal } from "../report/refusal.ts";
 import { driverError, refusalFor } from "./errors.ts";
 import { capabilitiesOf, checkCapabilitiesOf, type ServerVersion } from "./flavor.ts";
 import { QUEUED_STATES } from "./guard.ts";
-import { nameHolder } from "./instance.ts";
+import { type NameHolder, nameHolder } from "./server_name.ts";
 import { openSession, type Row, type Session } from "./session.ts";
 
 /** Longest wait for an ordinary answer, in milliseconds: they come in less than ten. */
@@ -75,8 +75,8 @@ export interface Survey {
   /** Set where there is no third session, so that nothing could be asked. */
   readonly refusal: Refusal | null;
   readonly variables: ReadonlyMap<string, string>;
-  /** CONNECTION_ID() of the locktables session that has a window open there. */
-  readonly nameHolder: number | null;
+  /** Who has the name that keeps two locktables apart. */
+  readonly nameHolder: NameHolder | null;
   /** What a replica's channels complain of, by name. */
   readonly replicaErrors: ReadonlyMap<string, string>;
   readonly lockHolders: readonly LockHolder[] | null;

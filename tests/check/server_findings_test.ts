@@ -91,6 +91,9 @@ function blockersOf(count: number): Blocker[] {
   }));
 }
 
+/** A session of our own account that has the name. */
+const OURS = { id: 12, user: "root", host: "localhost", isOurs: true };
+
 interface ServerCase {
   readonly name: string;
   readonly facts: Partial<ServerFacts>;
@@ -105,13 +108,29 @@ const CASES: readonly ServerCase[] = [
   { name: "nothing is wrong", facts: {}, codes: [] },
   {
     name: "another locktables has a window",
-    facts: surveyed({ nameHolder: 12 }),
+    facts: surveyed({ nameHolder: OURS }),
     codes: ["server-taken"],
+    title: /session 12 \(root at localhost\)/,
     remedy: /-e "KILL 12"$/,
   },
   {
+    name: "another account has the name of locktables",
+    facts: surveyed({ nameHolder: { ...OURS, user: "mallory", isOurs: false } }),
+    codes: ["name-held"],
+    title: /session 12 \(mallory at localhost\)/,
+    remedy: /-e "KILL 12"$/,
+  },
+  {
+    name: "another account has the name, and the lock that not everybody may take",
+    facts: surveyed({
+      nameHolder: { ...OURS, user: "other", isOurs: false },
+      lockHolders: [{ id: 12, user: "other", age_s: 3 }],
+    }),
+    codes: ["server-taken", "lock-held-elsewhere"],
+  },
+  {
     name: "the name is that of our own open window",
-    facts: { ...surveyed({ nameHolder: 12 }), ownIds: [12] },
+    facts: { ...surveyed({ nameHolder: OURS }), ownIds: [12] },
     codes: [],
   },
   {

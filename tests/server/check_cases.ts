@@ -680,6 +680,20 @@ const SERVER: readonly CheckCase[] = [
     remedy: 0,
   },
   {
+    code: "name-held",
+    name: "another account has the name of locktables",
+    given: async ({ server, admin }) => {
+      await admin.query("CREATE USER mallory@localhost");
+      const other = await connect(server, { user: "mallory" });
+      await other.query("SELECT GET_LOCK('locktables', 0)");
+      return async () => {
+        await other.close();
+        await admin.query("DROP USER mallory@localhost");
+      };
+    },
+    remedy: 0,
+  },
+  {
     code: "guard-blind",
     name: "the account may not see other accounts' statements",
     given: account("IDENTIFIED BY 's3cret'", BLIND),
