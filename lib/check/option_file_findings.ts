@@ -34,18 +34,13 @@ function ofWarning({ reason, text, remedy }: OptionWarning): Finding {
 }
 
 /** A password may be in it, now or later. */
-function rightsFindings(path: string, { mode, uid }: FileLook): Finding[] {
+function rightsFindings(path: string, { mode }: FileLook): Finding[] {
   const word = shellWord(path);
   return [
     ...((mode & OTHERS) === 0 ? [] : [finding(
       "option-file-readable",
       `${path} has mode ${octal(mode)}; want 0600, it may hold a password`,
       { remedy: `chmod 0600 ${word}` },
-    )]),
-    ...(uid === 0 ? [] : [finding(
-      "option-file-owner",
-      `${path} belongs to the user ${uid}, who decides with it what is frozen; want root`,
-      { remedy: `chown root ${word}` },
     )]),
   ];
 }

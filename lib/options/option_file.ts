@@ -18,12 +18,15 @@
  */
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 import { shellWord } from "../report/shell.ts";
+import type { LoosePart } from "../sys/owned_path.ts";
 import { commentOut, groupAbove } from "./edit_command.ts";
 
 /** What became of reading one file. `why` is text for people. */
 export type FileRead =
   | { kind: "text"; text: string; worldWritable: boolean }
   | { kind: "missing" }
+  /** Somebody else than root decides what is in it. */
+  | { kind: "untrusted"; part: LoosePart }
   /** Neither the file's mode nor the compiled-in permissions may forbid it. */
   | { kind: "denied"; why: string }
   /** There is a file, but not one made of text, such as one that is not UTF-8. */
@@ -206,6 +209,8 @@ function readOne(
   switch (read.kind) {
     case "missing":
       return null;
+    case "untrusted":
+      return untrusted(path, read.part, from);
     case "denied":
     case "invalid":
       return from === null
@@ -412,6 +417,27 @@ function unreadableInclude(reading: Reading, at: Place, path: string, why: strin
     `Put the options of ${shown(path)} into ${shown(reading.top)} itself ` +
       `and remove line ${at.line} of ${shown(at.file)}`,
     commentOut(at),
+  );
+}
+
+/** Whoever writes it decides what is frozen, and to whom the password goes. */
+function untrusted(path: string, part: LoosePart, from: Place | null): Refusal {
+  const word = shellWord(part.path);
+  const remedy = `chown root ${word} && chmod go-w ${word}`;
+  const what = part.path === path ? "it" : shown(part.path);
+  const why = part.why === "owner"
+    ? `${what} belongs to the user ${part.uid}; want root`
+    : `${what} has mode ${
+      part.mode.toString(8).padStart(4, "0")
+    }; want nobody but root to write it`;
+  return refusal(
+    EXIT.badSetup,
+    `option-file-${part.why}`,
+    `Option file ${shown(path)}${
+      from === null ? "" : `, included at ${place(from)},`
+    } is not read: ${why}`,
+    `Look at what it says, then: ${remedy}`,
+    remedy,
   );
 }
 

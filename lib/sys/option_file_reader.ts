@@ -1,3 +1,4 @@
+import { loosePart } from "./owned_path.ts";
 import type { DirectoryRead, FileRead, OptionFileReader } from "../options/option_file.ts";
 
 /** `/dev/null` is device 1:3 on Linux; a link to it is the usual way to switch a file off. */
@@ -30,6 +31,8 @@ function read(path: string): FileRead {
     }
     const worldWritable = ((info.mode ?? 0) & OTHER_WRITE) !== 0;
     if (worldWritable) return { kind: "text", text: "", worldWritable };
+    const loose = loosePart(path);
+    if (loose !== null) return { kind: "untrusted", part: loose };
     const text = decode(Deno.readFileSync(path));
     return text === null
       ? { kind: "invalid", why: "it is not UTF-8" }

@@ -260,6 +260,43 @@ const OPTION_FILE: readonly CheckCase[] = [
     remedy: 0,
   },
   {
+    code: "option-file-owner",
+    name: "a file that is included is the server's",
+    given: async ({ sandbox }) => {
+      await sandbox.writeFile("/var/lib/mysql/more.cnf", "[client]\nuser=root\n");
+      await sandbox.writeFile("/root/.my.cnf", "!include /var/lib/mysql/more.cnf\n");
+      await sandbox.sh("chown 1000 /var/lib/mysql/more.cnf");
+      return () => sandbox.sh("rm /var/lib/mysql/more.cnf");
+    },
+    remedy: 0,
+  },
+  {
+    code: "option-file-writable",
+    name: "a group may write the file",
+    given: script("touch /root/.my.cnf && chgrp 50 /root/.my.cnf && chmod 0660 /root/.my.cnf"),
+    remedy: 0,
+  },
+  {
+    code: "option-file-writable",
+    name: "everybody may write to the directory of a file that is included",
+    given: async ({ sandbox }) => {
+      await sandbox.sh("mkdir /etc/locktables && chmod 1777 /etc/locktables");
+      await sandbox.writeFile("/etc/locktables/more.cnf", "[client]\nuser=root\n");
+      await sandbox.writeFile("/root/.my.cnf", "!includedir /etc/locktables\n");
+      return () => sandbox.sh("rm -r /etc/locktables");
+    },
+    remedy: 0,
+  },
+  {
+    code: "option-file-writable",
+    name: "everybody may write where the file's link leads",
+    given: script(
+      "mkdir -p /etc/conf && chmod 0777 /etc/conf && touch /etc/conf/my.cnf && ln -s /etc/conf/my.cnf /root/.my.cnf",
+      "rm -r /etc/conf",
+    ),
+    remedy: 0,
+  },
+  {
     code: "include-ignored",
     name: "a directory is included as a file",
     given: option("[client]\n!include /var/lib/locktables\n"),
