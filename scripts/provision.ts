@@ -110,7 +110,8 @@ export type QemuAgentSuite = typeof QEMU_AGENT_SUITES[number];
 /** Debian's Galera provider for its MariaDB: one shared object, no service. */
 const GALERA_PACKAGE = "galera-4";
 
-const DEBIAN_MIRROR = "http://deb.debian.org/debian";
+/** Debian's mirror, and where it keeps releases that are no longer on it, such as 11 some day. */
+const DEBIAN_MIRRORS = ["http://deb.debian.org/debian", "http://archive.debian.org/debian"];
 const DEBIAN_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /** Installs what is missing, and says what. */
@@ -289,20 +290,32 @@ function aptGet(args: readonly string[], cwd?: string) {
 async function installTree(tree: Tree, log: (line: string) => void): Promise<void> {
   if (Deno.uid() !== 0) throw new ScriptError(`Not root: cannot unpack ${tree.package}`);
   log(`install  ${tree.package} from Debian ${tree.suite}, unpacked into the cache`);
-  await intoCache(await treePath(tree), async (temporary) => {
-    await runOrFail(`Unpacking ${tree.package} from Debian ${tree.suite}`, [
-      "mmdebstrap",
-      "--quiet",
-      "--variant=extract",
-      `--keyring=${DEBIAN_KEYRING}`,
-      // A mirror may be a snapshot past its date; the signatures are still checked.
-      '--aptopt=Acquire::Check-Valid-Until "false"',
-      `--include=${tree.package}`,
-      tree.suite,
-      temporary,
-      DEBIAN_MIRROR,
-    ], { timeoutMs: TREE_TIMEOUT_MS });
-  });
+  const place = await treePath(tree);
+  const failures: string[] = [];
+  for (const mirror of DEBIAN_MIRRORS) {
+    try {
+      return await intoCache(place, (temporary) => unpackTree(tree, mirror, temporary));
+    } catch (error) {
+      if (!(error instanceof ScriptError)) throw error;
+      failures.push(`${mirror}: ${error.message}`);
+    }
+  }
+  throw new ScriptError(failures.join("\n"));
+}
+
+async function unpackTree(tree: Tree, mirror: string, folder: string): Promise<void> {
+  await runOrFail(`Unpacking ${tree.package} from Debian ${tree.suite}`, [
+    "mmdebstrap",
+    "--quiet",
+    "--variant=extract",
+    `--keyring=${DEBIAN_KEYRING}`,
+    // A mirror may be a snapshot past its date; the signatures are still checked.
+    '--aptopt=Acquire::Check-Valid-Until "false"',
+    `--include=${tree.package}`,
+    tree.suite,
+    folder,
+    mirror,
+  ], { timeoutMs: TREE_TIMEOUT_MS });
 }
 
 /** Unpacks the server alone out of its npm package. */
