@@ -9,7 +9,7 @@ import type { Settings } from "../options/settings.ts";
 import type { Instance, ReleaseEnd } from "../mysql/instance.ts";
 import { sameServer } from "../mysql/same_server.ts";
 import { LOCK_WAIT_TIMEOUT } from "../mysql/errors.ts";
-import { type Blocker, describeBlocker } from "../mysql/guard.ts";
+import { type Blocker, describeBlocker, isHeldUp } from "../mysql/guard.ts";
 import type { Coordinates } from "../mysql/coordinates.ts";
 import { atMost } from "../sys/at_most.ts";
 import { elapsedMs, remainingMs, systemClock } from "../sys/clock.ts";
@@ -464,10 +464,17 @@ function blockedBy(blockers: readonly Blocker[], guardMs: number): Refusal {
     `Nothing was locked, because statements older than long_query_guard (${guardMs} ms) would hold up every writer behind the lock: ${
       blockers.map(describeBlocker).join("; ")
     }`,
-    `Let them end, or end them: KILL ${blockers[0]?.kind === "idle" ? "" : "QUERY "}${
-      blockers[0]?.id
-    }`,
+    howToEnd(blockers),
   );
+}
+
+function howToEnd(blockers: readonly Blocker[]): string {
+  // To end one of those who wait themselves would be for nothing.
+  if (blockers.every(isHeldUp)) {
+    return "They wait themselves, for a session that the server does not show, such as an idle one with LOCK TABLES: SHOW OPEN TABLES WHERE In_use > 0";
+  }
+  const [first] = blockers;
+  return `Let them end, or end them: KILL ${first?.kind === "idle" ? "" : "QUERY "}${first?.id}`;
 }
 
 function crowdedOut(why: string): Refusal {

@@ -40,8 +40,13 @@ export const QUEUED_STATES = [
   "Waiting for backup lock",
   "Waiting for table flush",
 ];
-/** In the way only as long as somebody else is in theirs: named last. */
-const CHAINED_STATE = "Waiting for table metadata lock";
+/** What a statement is in that waits for a table to be free. */
+const WAITS_FOR_METADATA = "Waiting for table metadata lock";
+/**
+ * In the way only as long as somebody else is in theirs: named last. The second is that of MyISAM's
+ * tables, and of a table under LOCK TABLES … READ on MySQL 5.6.
+ */
+const CHAINED_STATES = [WAITS_FOR_METADATA, "Waiting for table level lock"];
 
 /**
  * Statements that hold nothing while they wait for a table, where the server's FTWRL does not wait
@@ -98,7 +103,7 @@ function findInTheWay(processList: readonly Row[], policy: GuardPolicy): Blocker
     const kind = kindOf(statement);
     if (kind === null) return [];
     if (
-      session.state === CHAINED_STATE && DML.includes(firstWord(statement)) &&
+      session.state === WAITS_FOR_METADATA && DML.includes(firstWord(statement)) &&
       !policy.method.waitsForReaders(policy.can)
     ) return [];
     const isInTheWay = kind === "reader"
@@ -132,15 +137,30 @@ export function findIdleBlockers(
 /** Blockers in the order in which ending them helps: those that wait for another one last. */
 export function byCause(blockers: readonly Blocker[]): Blocker[] {
   return [
-    ...blockers.filter(({ state }) => state !== CHAINED_STATE),
-    ...blockers.filter(({ state }) => state === CHAINED_STATE),
+    ...blockers.filter((blocker) => !isChained(blocker)),
+    ...blockers.filter(isChained),
   ];
+}
+
+function isChained({ state }: Blocker): boolean {
+  return CHAINED_STATES.includes(state);
+}
+
+/**
+ * Whether to end this one is for nothing: it reads or writes a table that somebody else has, goes on
+ * by itself when that one is gone, and is no more in the way than that one, who may be unseen (an
+ * idle LOCK TABLES). DDL that waits is different: an open transaction that it waits for is in
+ * nobody's way.
+ */
+export function isHeldUp(blocker: Blocker): boolean {
+  return isChained(blocker) && DML.includes(firstWord(blocker.statement));
 }
 
 /**
  * Which of the blockers may be killed under `kill_long_queries`, now that they were seen twice:
  * a session whose id, user and statement are the same and whose age has not gone back. Only
- * statements are killed (KILL QUERY), never a session that sleeps.
+ * statements are killed (KILL QUERY), never a session that sleeps, and none that
+ * is {@linkcode isHeldUp}.
  */
 export function findVictims(
   before: readonly Blocker[],
@@ -151,6 +171,7 @@ export function findVictims(
     (setting === "select" && kind === "reader") || (setting === "all" && kind !== "idle");
   return now.filter((blocker) =>
     isWanted(blocker.kind) &&
+    !isHeldUp(blocker) &&
     before.some((same) =>
       same.id === blocker.id && same.user === blocker.user &&
       same.statement === blocker.statement && same.age_s <= blocker.age_s

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { capabilitiesOf } from "../../lib/mysql/flavor.ts";
 import {
   type Blocker,
+  byCause,
   describeBlocker,
   findBlockers,
   findIdleBlockers,
@@ -314,6 +315,29 @@ for (const [sentence, before, isVictim] of SEEN_TWICE) {
 Deno.test("kill_long_queries: whoever has gone since the look before is not killed", () => {
   assert.deepEqual(findVictims([READER, WRITER], [WRITER], "all"), [WRITER]);
   assert.deepEqual(findVictims([READER, WRITER], [], "all"), []);
+});
+
+/** What waits for a table, and whether its end can help. */
+const CHAINED: readonly (readonly [statement: string, state: string, isVictim: boolean])[] = [
+  ["UPDATE t SET a = 1", "Waiting for table metadata lock", false],
+  ["UPDATE t SET a = 1", "Waiting for table level lock", false],
+  ["SELECT * FROM t", "Waiting for table metadata lock", false],
+  ["ALTER TABLE t ADD b INT", "Waiting for table metadata lock", true],
+  ["UPDATE t SET a = 1", "updating", true],
+];
+
+for (const [Info, State, isVictim] of CHAINED) {
+  Deno.test(`kill_long_queries: ${Info} (${State}) is ${isVictim ? "" : "not "}killed`, () => {
+    const blockers = findBlockers([session({ Info, State })], MYSQL);
+    assert.equal(blockers.length, 1);
+    assert.deepEqual(findVictims(blockers, blockers, "all"), isVictim ? blockers : []);
+  });
+}
+
+Deno.test("those who wait for a table are named after those they wait for", () => {
+  const states = ["Waiting for table level lock", "updating", "Waiting for table metadata lock"];
+  const blockers = findBlockers(states.map((State, at) => session({ Id: at + 1, State })), MYSQL);
+  assert.deepEqual(byCause(blockers).map(({ id }) => id), [2, 1, 3]);
 });
 
 Deno.test("kill_long_queries: what takes rows for writing is no mere reader", () => {
