@@ -1,4 +1,5 @@
 /** Findings: making them, leaving out what others make meaningless, and what they come to. */
+import { plainLine } from "../report/plain_text.ts";
 import { EXIT, type ExitCode, type Refusal } from "../report/refusal.ts";
 import { CATALOGUE, entryOf, type FindingCode, isFindingCode, type Severity } from "./catalogue.ts";
 
@@ -23,7 +24,7 @@ export function finding(
   title: string,
   { remedy = null, instance = null }: Partial<Pick<Finding, "remedy" | "instance">> = {},
 ): Finding {
-  const line = title.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ");
+  const line = plainLine(title);
   return { code, severity: entryOf(code).severity, title: line, remedy, instance };
 }
 

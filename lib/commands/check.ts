@@ -2,6 +2,7 @@
  * check: everything that would make tonight's freeze fail, without a lock. Gathers facts, all at
  * once and each for a limited time; what they mean is decided in `lib/check`.
  */
+import { plainJson, plainLines } from "../report/plain_text.ts";
 import { exitCodeOf, type Finding, finding, fromRefusal, reported } from "../check/finding.ts";
 import { hookFindings } from "../check/hook_findings.ts";
 import { optionFileFindings, passwordElsewhere } from "../check/option_file_findings.ts";
@@ -115,7 +116,7 @@ export async function check(asJson: boolean): Promise<ExitCode> {
   const findings = reported(gathered.flatMap((one) => one.findings));
   const exitCode = exitCodeOf(findings);
   if (!asJson) {
-    await sayAll(checkText(findings));
+    await sayAll(plainLines(checkText(findings)));
     return exitCode;
   }
   const object = {
@@ -126,7 +127,7 @@ export async function check(asJson: boolean): Promise<ExitCode> {
     findings,
     instances: gathered.flatMap(({ instances = [] }) => instances),
   };
-  await sayAll(JSON.stringify(object, null, 2));
+  await sayAll(plainJson(object, 2));
   return exitCode;
 }
 

@@ -1,4 +1,5 @@
 /** rehearse: a real window without a snapshot, to see on a working day what the night will cost. */
+import { plainJson, plainLines } from "../report/plain_text.ts";
 import { instanceSocket } from "../mysql/instance_socket.ts";
 import { openSession, type Session } from "../mysql/session.ts";
 import { complain, complainOf, complainOfWarnings, sayAll } from "../report/print.ts";
@@ -43,7 +44,7 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
       return await complainOf(opening.refusal);
     }
     await complainOfWarnings(opening.record.warnings);
-    if (!asJson) await sayAll(frozenLine(opening.record));
+    if (!asJson) await sayAll(plainLines(frozenLine(opening.record)));
     const mostWaiting = await hold(holdMs, watch);
     const closing = await closeFreezeWindow(false);
     if (closing.kind !== "closed") {
@@ -57,8 +58,8 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
       most_waiting: mostWaiting,
     };
     if (asJson) {
-      await sayAll(JSON.stringify({ schema_version: SCHEMA_VERSION, ...rehearsal }, null, 2));
-    } else await sayAll(rehearsalText(rehearsal));
+      await sayAll(plainJson({ schema_version: SCHEMA_VERSION, ...rehearsal }, 2));
+    } else await sayAll(plainLines(rehearsalText(rehearsal)));
     if (isGoodEnd(record)) return EXIT.ok;
     await complain(closedLine(record));
     return EXIT.notHeld;

@@ -1,4 +1,5 @@
 /** status: the window now, and the last one. Only looks. */
+import { plainJson, plainLines } from "../report/plain_text.ts";
 import { readWindowState } from "../locker/window_state.ts";
 import { complainOf, sayAll } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal } from "../report/refusal.ts";
@@ -19,9 +20,9 @@ export async function status(asJson: boolean): Promise<ExitCode> {
   const { locker, window, last } = await readWindowState(now, STATUS_LIMIT_MS);
   if (asJson) {
     const object = { schema_version: SCHEMA_VERSION, now: rfc3339(now), locker, window, last };
-    await sayAll(JSON.stringify(object, null, 2));
+    await sayAll(plainJson(object, 2));
   } else {
-    await sayAll(statusText(window, last));
+    await sayAll(plainLines(statusText(window, last)));
     if (locker === "no-answer") await sayAll("The locker does not answer.");
   }
   return EXIT.ok;

@@ -9,6 +9,9 @@ import { CONTROL_WORDS, type ControlWord, HEARD } from "./control_client.ts";
 /** Longest wait for a client's word, and for it to take its answer, in milliseconds. */
 const CLIENT_LIMIT_MS = 1_000;
 
+/** How long after a connection that could not be taken (no file descriptor left) the next is tried. */
+const ACCEPT_PAUSE_MS = 50;
+
 /** The control socket, open. */
 export interface ControlServer {
   /** Answers everybody who waits for the window to close; how many took the answer. */
@@ -49,12 +52,19 @@ export function openControlServer(handlers: ControlHandlers): ControlServer {
         return connection.close();
     }
   };
+  let isOpen = true;
   const accept = async () => {
-    for await (const connection of listener) {
-      serve(connection).catch(() => {}); // a client that goes away in the middle is its own loss
+    while (isOpen) {
+      try {
+        // A client that goes away in the middle is its own loss.
+        serve(await listener.accept()).catch(() => {});
+      } catch {
+        // A crowd must not make the locker deaf for good.
+        if (isOpen) await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
+      }
     }
   };
-  accept().catch(() => {}); // the listener was closed
+  accept();
 
   return {
     async answerWaiters(record) {
@@ -66,6 +76,7 @@ export function openControlServer(handlers: ControlHandlers): ControlServer {
     close() {
       // Closing the listener leaves its path; the next window must find it free.
       removeIfThere(LOCKER_SOCKET);
+      isOpen = false;
       try {
         listener.close();
       } catch {

@@ -9,7 +9,7 @@ import type { Settings } from "../options/settings.ts";
 import type { Instance, ReleaseEnd } from "../mysql/instance.ts";
 import { sameServer } from "../mysql/same_server.ts";
 import { LOCK_WAIT_TIMEOUT } from "../mysql/errors.ts";
-import { type Blocker, describeBlocker, isHeldUp } from "../mysql/guard.ts";
+import { type Blocker, describeBlocker, describeBlockers, isHeldUp } from "../mysql/guard.ts";
 import type { Coordinates } from "../mysql/coordinates.ts";
 import { atMost } from "../sys/at_most.ts";
 import { elapsedMs, remainingMs, systemClock } from "../sys/clock.ts";
@@ -54,6 +54,9 @@ const ATTEMPT_PAUSE_FACTOR = 2;
  * flush under the lock short; a network filesystem that hangs must not cost the backup.
  */
 const FLUSH_EVERYTHING_SHARE = 0.5;
+
+/** How many warnings a record keeps: whoever starts statements to be killed decides their number. */
+const WARNINGS_MOST = 100;
 
 /** How long whoever waits for the verdict waits for the disk too: the disk may be frozen. */
 const FINAL_RECORD_LIMIT_MS = 1_000;
@@ -101,7 +104,7 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
   const over = Promise.withResolvers<void>();
 
   const warn = (warning: string) => {
-    if (!warnings.includes(warning)) warnings.push(warning);
+    if (!warnings.includes(warning) && warnings.length < WARNINGS_MOST) warnings.push(warning);
   };
   const mark = (event: string) => {
     timeline.push({ at_ms: elapsedMs(openedAt, clock.now()), event });
@@ -375,7 +378,7 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
       const newborn = looks.map(({ newborn }) => newborn);
       first ??= newborn;
       const isGrown = performance.now() - since >= GROWN_MS ||
-        !newborn.some((seen, at) => seen.some((one) => isSameStatement(one, first?.[at] ?? [])));
+        !newborn.some((seen, at) => hasSameStatement(seen, first?.[at] ?? []));
       const crowded = looks.find(({ crowded }) => crowded !== null)?.crowded?.why ?? null;
       if (blockers.length === 0 && crowded === null) {
         if (isGrown) return null;
@@ -453,8 +456,10 @@ function instanceRecord(
   };
 }
 
-function isSameStatement({ id, statement }: Blocker, others: readonly Blocker[]): boolean {
-  return others.some((other) => other.id === id && other.statement === statement);
+/** Whether any of them is one of the others, still in the same statement. */
+function hasSameStatement(seen: readonly Blocker[], others: readonly Blocker[]): boolean {
+  const before = new Map(others.map(({ id, statement }) => [id, statement]));
+  return seen.some(({ id, statement }) => before.get(id) === statement);
 }
 
 function blockedBy(blockers: readonly Blocker[], guardMs: number): Refusal {
@@ -462,7 +467,7 @@ function blockedBy(blockers: readonly Blocker[], guardMs: number): Refusal {
     EXIT.lockNotObtained,
     "blocked",
     `Nothing was locked, because statements older than long_query_guard (${guardMs} ms) would hold up every writer behind the lock: ${
-      blockers.map(describeBlocker).join("; ")
+      describeBlockers(blockers)
     }`,
     howToEnd(blockers),
   );

@@ -169,12 +169,14 @@ export function findVictims(
 ): Blocker[] {
   const isWanted = (kind: Blocker["kind"]) =>
     (setting === "select" && kind === "reader") || (setting === "all" && kind !== "idle");
+  // By id: of ten thousand sessions each must not be compared with each.
+  const seen = Map.groupBy(before, ({ id }) => id);
   return now.filter((blocker) =>
     isWanted(blocker.kind) &&
     !isHeldUp(blocker) &&
-    before.some((same) =>
-      same.id === blocker.id && same.user === blocker.user &&
-      same.statement === blocker.statement && same.age_s <= blocker.age_s
+    (seen.get(blocker.id) ?? []).some((same) =>
+      same.user === blocker.user && same.statement === blocker.statement &&
+      same.age_s <= blocker.age_s
     )
   );
 }
@@ -204,6 +206,16 @@ export function describeBlocker(blocker: Blocker): string {
   const { id, user, age_s, state, statement } = blocker;
   const about = [user, `${age_s} s`, state].filter((part) => part !== "").join(", ");
   return `id ${id} (${about}): ${withoutPasswords(statement.replaceAll(/\s+/g, " "))}`;
+}
+
+/** How many are named in a line that a hook prints and a record keeps: a crowd has one cause. */
+const NAMED_MOST = 10;
+
+/** Blockers in one line, the first of them by name. */
+export function describeBlockers(blockers: readonly Blocker[]): string {
+  const named = blockers.slice(0, NAMED_MOST).map(describeBlocker);
+  const others = blockers.length - named.length;
+  return [...named, ...(others === 0 ? [] : [`and ${others} more`])].join("; ");
 }
 
 /** A statement that sets a password must not carry it into a log or into the image. */

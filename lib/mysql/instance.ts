@@ -24,7 +24,7 @@ import {
 import {
   type Blocker,
   byCause,
-  describeBlocker,
+  describeBlockers,
   findBlockers,
   findIdleBlockers,
   findNewborn,
@@ -870,7 +870,7 @@ async function namesOf(look: () => Promise<readonly Blocker[]>): Promise<string>
     const blockers = await look();
     return blockers.length === 0
       ? "; no statement in the process list explains it: an idle session may hold LOCK TABLES, or another backup its lock (SHOW OPEN TABLES WHERE In_use > 0)"
-      : `; blocked by ${blockers.map(describeBlocker).join("; ")}`;
+      : `; blocked by ${describeBlockers(blockers)}`;
   } catch (error) {
     return `; the blockers could not be listed: ${driverError(error).message}`;
   }

@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import { constants, publicEncrypt } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { type Connection, createConnection } from "mysql2";
+import { limitAnswers } from "./answer_limit.ts";
 import { lookAtSocket } from "./trusted_socket.ts";
 
 /** A result row: column name to value. */
@@ -93,6 +94,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     supportBigNumbers: true,
     connectTimeout: options.limitMs,
   });
+  const answers = limitAnswers(stream);
   let serverVersion: string | undefined;
   stream.once("data", (bytes: Buffer) => serverVersion = greetedVersion(bytes));
   let isClosed = false;
@@ -110,6 +112,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     if (pending > 0) connection.destroy();
   };
   const query = (sql: string, limitMs: number) => {
+    if (pending === 0) answers.begin();
     pending += 1;
     return within<readonly Row[]>(limitMs, sql, (done, failed) => {
       connection.query(sql, (error, rows) => {

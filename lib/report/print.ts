@@ -3,6 +3,7 @@
  * nobody reads (Azure), and none of that may cost the caller its thaw.
  */
 import { atMost } from "../sys/at_most.ts";
+import { plainLine } from "./plain_text.ts";
 import type { ExitCode, Refusal } from "./refusal.ts";
 
 /** Longest wait for somebody to read, in milliseconds. */
@@ -78,15 +79,10 @@ export async function complainOfWarnings(warnings: readonly string[]): Promise<v
 }
 
 async function printLine(output: Output, what: string, remedy: string): Promise<void> {
-  const line = fitted(oneLine(what), oneLine(remedy), bytesLeft - 1);
+  const line = fitted(plainLine(what), plainLine(remedy), bytesLeft - 1);
   if (line === "") return;
   bytesLeft -= sizeOf(line) + 1;
   await print(output, `${line}\n`);
-}
-
-/** A statement in it may have anything in it: nothing ends the line, and no terminal obeys it. */
-function oneLine(text: string): string {
-  return text.replaceAll(/\s*\p{Cc}+\s*/gu, " ");
 }
 
 /**

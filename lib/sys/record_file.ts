@@ -2,6 +2,7 @@
  * The record on disk. Whatever can fail is tried before the lock: the file is created,
  * filled and fsynced then, so that under the lock only its blocks are overwritten.
  */
+import { plainJson } from "../report/plain_text.ts";
 import { isRefusal, type Refusal } from "../report/refusal.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { readIfThere, unusable } from "./files.ts";
@@ -51,7 +52,7 @@ export async function reserveRecord(): Promise<ReservedRecord | Refusal> {
   return {
     async commit(record) {
       try {
-        const bytes = new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`);
+        const bytes = new TextEncoder().encode(`${plainJson(record, 2)}\n`);
         await file.seek(0, Deno.SeekMode.Start);
         await writeAll(file, bytes);
         await file.truncate(bytes.length);
@@ -81,7 +82,7 @@ export async function closeRecord(record: WindowRecord): Promise<Refusal | null>
   if (refused !== null) return refused;
   try {
     const lines = (readIfThere(HISTORY_FILE) ?? "").split("\n").filter((old) => old !== "");
-    const kept = [...lines, JSON.stringify(record)].slice(-HISTORY_LINES).join("\n");
+    const kept = [...lines, plainJson(record)].slice(-HISTORY_LINES).join("\n");
     await Deno.writeTextFile(`${HISTORY_FILE}.tmp`, `${kept}\n`, { mode: 0o600 });
     await Deno.rename(`${HISTORY_FILE}.tmp`, HISTORY_FILE);
     return null;

@@ -5,6 +5,7 @@ import {
   type Blocker,
   byCause,
   describeBlocker,
+  describeBlockers,
   findBlockers,
   findIdleBlockers,
   findVictims,
@@ -409,4 +410,18 @@ Deno.test("guard: a hostile statement is classified at once", () => {
     findBlockers([session({ Info: text })], MYSQL);
   }
   assert.ok(performance.now() - started < 1_000);
+});
+
+Deno.test("guard: of ten thousand sessions ten are named, and the others counted", () => {
+  const rows = Array.from(
+    { length: 10_000 },
+    (_, at) => session({ Id: 1_000 + at, Info: "SELECT 1 FROM t" }),
+  );
+  const blockers = findBlockers(rows, MYSQL);
+  assert.equal(blockers.length, 10_000);
+  const line = describeBlockers(blockers);
+  assert.match(line, /^id 1000 .*; id 1009 .*; and 9990 more$/);
+  assert.ok(line.length < 2_000, `${line.length}`);
+  assert.equal(findVictims(blockers, blockers, "all").length, 10_000);
+  assert.doesNotMatch(describeBlockers(blockers.slice(0, 10)), /more/);
 });

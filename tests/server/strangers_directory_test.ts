@@ -97,6 +97,20 @@ const REFUSED: readonly {
     path: "/run/veeam",
   },
   {
+    name: "a hard link where the window is written down",
+    given:
+      "echo theirs > /run/theirs; mkdir -m 0700 /run/veeam; ln /run/theirs /run/veeam/window.json.tmp",
+    line: /window\.json\.tmp is a hard link to another file/,
+    path: "/run/veeam",
+  },
+  {
+    name: "a stranger's link where the record is reserved",
+    given:
+      `echo theirs > /run/theirs; ln -s /run/theirs /var/lib/locktables/record.json.tmp; chown -h ${NOBODY} /var/lib/locktables/record.json.tmp`,
+    line: /record\.json\.tmp belongs to the user 65534/,
+    path: "/var/lib/locktables",
+  },
+  {
     name: "the run directory is a link",
     given: "mkdir -m 0777 /run/elsewhere; ln -s /run/elsewhere /run/veeam",
     line: /\/run\/veeam is a symbolic link/,
@@ -161,6 +175,8 @@ Deno.test("a directory that is not root's alone is refused, before anything is b
         const opened = await guest.locktables("pre-freeze");
         assert.equal(opened.code, 0, opened.stderr);
         assert.equal((await guest.locktables("post-thaw")).code, 0);
+        const theirs = await guest.sandbox.sh("cat /run/theirs 2>/dev/null || echo theirs");
+        assert.equal(theirs.stdout, "theirs\n", "nothing was written through a link");
       }));
   }
 });

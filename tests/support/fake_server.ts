@@ -17,8 +17,11 @@ export interface FakeServerOptions {
   readonly uid: number;
   /** How it calls itself. */
   readonly version?: string;
-  /** What it sends once a client has answered the greeting; default: it wants the password. */
-  readonly answer?: (connection: Deno.Conn) => Promise<void>;
+  /**
+   * What it sends to whatever its clients send, 0 their answer to the greeting; closes the
+   * connection where it says so. Default: it wants the password, and then no more.
+   */
+  readonly answer?: (connection: Deno.Conn, turn: number) => Promise<"close" | void>;
 }
 
 const LONG_PASSWORD = 0x1;
@@ -46,9 +49,7 @@ export function openFakeServer(
       const count = await connection.read(buffer);
       if (count === null) return;
       chunks.push(buffer.slice(0, count));
-      // Whatever comes second, the password among it, is all that a stranger wants.
-      if (turn > 0) return connection.close();
-      await answer(connection);
+      if (await answer(connection, turn) === "close") return connection.close();
     }
   };
   const accepting = (async () => {
@@ -86,8 +87,34 @@ export function packet(number: number, content: Uint8Array): Uint8Array {
   return Buffer.concat([head, content]);
 }
 
+/** The packet that says that a login or a statement is done. */
+export const OK_PACKET = Uint8Array.of(0, 0, 0, 2, 0, 0, 0);
+
+/** What comes before the rows of an answer with one column `a`, as packets from `number` on. */
+export function oneColumn(number: number): Uint8Array {
+  const text = (value: string) => Buffer.from([value.length, ...Buffer.from(value)]);
+  const column = Buffer.concat([
+    ...["def", "", "", "", "a", "a"].map(text),
+    Uint8Array.of(12, 33, 0, 255, 0, 0, 0, 253, 0, 0, 0, 0, 0),
+  ]);
+  return Buffer.concat([
+    packet(number, Uint8Array.of(1)),
+    packet(number + 1, column),
+    packet(number + 2, Uint8Array.of(254, 0, 0, 2, 0)),
+  ]);
+}
+
+/** An error packet. */
+export function errorPacket(errno: number, text: string): Uint8Array {
+  return Buffer.concat([
+    Uint8Array.of(255, errno & 255, errno >> 8),
+    Buffer.from(`#HY000${text}`),
+  ]);
+}
+
 /** caching_sha2_password's "perform full authentication": send me your password. */
-async function askForPassword(connection: Deno.Conn): Promise<void> {
+async function askForPassword(connection: Deno.Conn, turn: number): Promise<"close" | void> {
+  if (turn > 0) return "close";
   await connection.write(packet(2, Uint8Array.of(1, 4)));
 }
 

@@ -1,0 +1,31 @@
+/**
+ * Text of others (servers, statements, names of accounts, files) on its way to a terminal, a log or
+ * a record: nothing in it ends the line, and no terminal obeys it.
+ */
+
+/**
+ * What a terminal, or whoever reads a line, may take for something else: control characters, of
+ * eight bits, too; characters that turn the direction of writing; separators of lines.
+ */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu;
+
+/** In one line, with nothing in it that is not seen. */
+export function plainLine(text: string): string {
+  return text.replaceAll(new RegExp(`\\s*${UNSEEN.source}\\s*`, "gu"), " ");
+}
+
+/** JSON that says the same and holds nothing of that kind, but for the line feeds of its layout. */
+export function plainJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replaceAll(
+    /[\u007f-\u009f\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) =>
+      [...Array(character.length).keys()]
+        .map((at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`)
+        .join(""),
+  );
+}
+
+/** Several lines of ours, in which nothing but their ends is unseen. */
+export function plainLines(text: string): string {
+  return text.split("\n").map(plainLine).join("\n");
+}
