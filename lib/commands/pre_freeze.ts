@@ -35,6 +35,12 @@ const CANCEL_LIMIT_MS = 4_000;
 /** Longest wait for a running locker to say since when it holds. */
 const STATUS_LIMIT_MS = 1_000;
 
+/**
+ * For how long the right to open a window is asked for while no locker answers: on a busy guest the
+ * kernel's answer alone has taken longer than one try, and nobody had it.
+ */
+const RIGHT_PATIENCE_MS = 2_000;
+
 /** How opening a window ended. */
 export type Opening =
   | { readonly kind: "frozen"; readonly record: WindowRecord }
@@ -66,10 +72,17 @@ export async function preFreeze(caller: Caller | null): Promise<ExitCode> {
 
 /** Opens a window and returns once it is frozen, or once nothing of it is left. */
 export async function openFreezeWindow(caller: Caller | null): Promise<Opening> {
-  const right = await takeOpeningRight();
+  const deadline = performance.now() + RIGHT_PATIENCE_MS;
+  let right = await takeOpeningRight();
+  while (right === null) {
+    // Another pre-freeze works at this moment; its locker may already be able to say more.
+    const running = await askLocker("status", STATUS_LIMIT_MS);
+    if (running.kind !== "no-locker" || performance.now() > deadline) {
+      return refusedAs(openSince(running));
+    }
+    right = await takeOpeningRight();
+  }
   if (isRefusal(right)) return refusedAs(right);
-  // Another pre-freeze works at this moment; its locker may already be able to say more.
-  if (right === null) return refusedAs(openSince(await askLocker("status", STATUS_LIMIT_MS)));
   try {
     const running = await askLocker("status", STATUS_LIMIT_MS);
     return running.kind === "no-locker" ? await startLocker(caller) : refusedAs(openSince(running));
