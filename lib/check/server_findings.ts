@@ -1,6 +1,7 @@
 /** Findings about one server: whether it can be frozen, how, and who is in the way now. */
 import { adminCommand, identifier } from "../mysql/admin_command.ts";
 import { checkCapabilitiesOf } from "../mysql/flavor.ts";
+import { lagsUnderStage } from "../mysql/image_position.ts";
 import { type Blocker, describeBlocker } from "../mysql/guard.ts";
 import type { Instance, InstanceFacts, InstanceWarning, Look } from "../mysql/instance.ts";
 import type { MethodChoice } from "../mysql/methods.ts";
@@ -211,7 +212,17 @@ function replicaTrouble(server: ServerFacts, replica: ReplicaPosition, error: st
 }
 
 const replicaPosition: Decider = (server) => {
-  const { facts, topology, survey } = server;
+  const { facts, topology, survey, choice } = server;
+  const isReplica = topology.replicas.length > 0;
+  if (
+    choice.method.name === "backup-stage" && lagsUnderStage(facts.server, facts.appliers, isReplica)
+  ) {
+    return [of(
+      server,
+      "replica-position-inexact",
+      `${facts.name}: under method=backup-stage the recorded position of a replica with parallel appliers may lie behind the image; expected method=auto`,
+    )];
+  }
   const { inexactWorkersVariable: variable } = checkCapabilitiesOf(facts.server);
   const workers = Number(survey.variables.get(variable ?? "") ?? 0);
   if (topology.replicas.length === 0 || workers === 0) return [];

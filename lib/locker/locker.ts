@@ -11,6 +11,7 @@ import { sameServer } from "../mysql/same_server.ts";
 import { LOCK_WAIT_TIMEOUT } from "../mysql/errors.ts";
 import { type Blocker, describeBlocker, describeBlockers, isHeldUp } from "../mysql/guard.ts";
 import type { Coordinates } from "../mysql/coordinates.ts";
+import type { InexactPosition } from "../mysql/image_position.ts";
 import { atMost } from "../sys/at_most.ts";
 import { elapsedMs, remainingMs, systemClock } from "../sys/clock.ts";
 import { removeIfThere } from "../sys/files.ts";
@@ -206,6 +207,10 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
       const unread = (await reading).find(isRefusal);
       if (unread !== undefined) return dispatch({ type: "SecuringFailed", refusal: unread });
       mark("coordinates read");
+      for (const { instance, coordinates } of instances) {
+        const inexact = coordinates?.inexact ?? null;
+        if (inexact?.exact_instead === null) warn(inexactWarning(instance.facts.name, inexact));
+      }
       if (window.phase !== "securing" || reserved === null) return;
       const writing = reserved.commit(record(asPromised(window)));
       reserved = null;
@@ -498,6 +503,11 @@ function stillFrozen(): Refusal {
     `The final record was not on disk within ${FINAL_RECORD_LIMIT_MS} ms`,
     "Where the disk is still frozen it follows after the thaw",
   );
+}
+
+/** Said before the snapshot is taken, and again at the thaw. */
+function inexactWarning(name: string, { fields, why }: InexactPosition): string {
+  return `${name}: the recorded ${fields.join(" and ")} may lie behind the image: ${why}`;
 }
 
 /** A defect on the way: told like a refusal, because the lock must still be let go. */

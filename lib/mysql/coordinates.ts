@@ -1,4 +1,5 @@
 /** Where the binlog stands: what a restore or a new replica starts from, and the proof of a hold. */
+import type { InexactPosition } from "./image_position.ts";
 import type { Row } from "./session.ts";
 import type { GroupMember, ReplicaPosition, WsrepPosition } from "./topology.ts";
 
@@ -14,6 +15,8 @@ export interface Coordinates {
   readonly gtid: Readonly<Record<string, string>>;
   /** Each channel or named connection of a replica: what a copy of it goes on from. */
   readonly replicas: readonly ReplicaPosition[];
+  /** Which of these the image may be ahead of; null where a server booted on it repeats them all. */
+  readonly inexact: InexactPosition | null;
   /** Of a Galera node; null elsewhere. */
   readonly wsrep: WsrepPosition | null;
   /** Of a member of a replication group; null elsewhere. */
@@ -38,6 +41,7 @@ export function coordinatesFrom(
   const row = status[0];
   return {
     ...topology,
+    inexact: null,
     log_bin: row !== undefined,
     file: row === undefined ? null : String(row["File"]),
     position: row === undefined ? null : Number(row["Position"]),

@@ -208,7 +208,7 @@ export function checkCapabilitiesOf(server: ServerVersion): CheckCapabilities {
     boundsQuestions: boundsQuestions(server),
     outsideFilesStatement: outsideFilesOf(server),
     globalLockStatement: showsMetadataLocks(server) ? GLOBAL_LOCK : null,
-    // MariaDB's position is exact with workers, too.
+    // MariaDB's position is inexact under one of its methods only, which is not chosen then.
     inexactWorkersVariable: isMariadb ? null : workers,
     startReplica: (channel) => {
       if (isMariadb) return `START SLAVE ${quoted(channel)}`;

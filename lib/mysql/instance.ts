@@ -31,6 +31,13 @@ import {
   findVictims,
 } from "./guard.ts";
 import {
+  APPLIER_VARIABLES,
+  type Appliers,
+  appliersOf,
+  inexactPosition,
+  lagsUnderStage,
+} from "./image_position.ts";
+import {
   chooseMethod,
   fallback,
   type Method,
@@ -142,6 +149,8 @@ export interface InstanceFacts {
   readonly maxConnections: number;
   /** How often InnoDB writes its log by itself, in seconds; null where every commit does. */
   readonly logWriteIntervalS: number | null;
+  /** How it applies what it replicates. */
+  readonly appliers: Appliers;
   /** Directories whose filesystems hold data, redo, undo and binlog. */
   readonly dataDirectories: readonly string[];
 }
@@ -235,6 +244,7 @@ const VARIABLES = [
   "datadir",
   "log_bin_basename",
   "relay_log_basename",
+  ...APPLIER_VARIABLES,
   "innodb_flush_log_at_trx_commit",
   "innodb_flush_log_at_timeout",
   "innodb_data_home_dir",
@@ -285,8 +295,10 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
       readRights(lockSession),
     ]);
     const facts = factsFrom(options, variables, lockSession.id);
-    const choice = isRefusal(facts) ? facts : chooseMethod(options.method, facts.server);
-    if (isRefusal(facts) || isRefusal(choice)) return refuse(choice as Refusal);
+    if (isRefusal(facts)) return refuse(facts);
+    // Before anything else is asked: a method that the server does not have at all.
+    const possible = chooseMethod(options.method, facts.server);
+    if (isRefusal(possible)) return refuse(possible);
     subject = { ...subject, server: facts.server, account: accountOf(rights.account) };
     const can = capabilitiesOf(facts.server);
     const question = { ...rights, server: facts.server, socket: options.socket };
@@ -317,14 +329,21 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
       readCoordinates(lockSession, can, control),
       readTopology(control, can, has),
     ]);
-    const losses = [
-      ...privileges.losses,
-      // It has replicated something; MariaDB shows the channels only to SLAVE MONITOR.
-      ...(topology.replicas.length === 0 && (gtid["gtid_slave_pos"] ?? "") !== ""
-        ? checkPrivileges({ ...question, also: ["replicas"] }).losses
-          .filter(({ purpose }) => purpose === "replicas")
-        : []),
-    ];
+    // MariaDB shows the channels only to SLAVE MONITOR. Whether there are any is seen from what was
+    // applied, or from the threads of a replica that has not applied anything yet.
+    const blind = topology.replicas.length > 0
+      ? []
+      : checkPrivileges({ ...question, also: ["replicas"] }).losses
+        .filter(({ purpose }) => purpose === "replicas");
+    const isReplica = topology.replicas.length > 0 || (gtid["gtid_slave_pos"] ?? "") !== "" ||
+      (blind.length > 0 && await hasReplicaThreads(control));
+    const losses = [...privileges.losses, ...(isReplica ? blind : [])];
+    const choice = chooseMethod(
+      options.method,
+      facts.server,
+      lagsUnderStage(facts.server, facts.appliers, isReplica),
+    );
+    if (isRefusal(choice)) return refuse(choice);
     const warnings = [
       ...threadPoolWarning(options.name, variables.get("thread_handling")),
       ...losses.map((loss) => lossWarning(options.name, loss)),
@@ -609,7 +628,15 @@ function instanceOf(opened: OpenedInstance): Instance {
           readCoordinates(lockSession, can, control),
           readTopology(control, can, has),
         ]);
-        return { ...coordinates, ...now };
+        const read = { ...coordinates, ...now };
+        const inexact = inexactPosition({
+          server: facts.server,
+          serverId: facts.server_id,
+          appliers: facts.appliers,
+          method: choice.method.name,
+          coordinates: read,
+        });
+        return { ...read, inexact };
       } catch (error) {
         return refusalFor(error, "Cannot read the binlog coordinates", subject);
       }
@@ -758,6 +785,15 @@ async function readTopology(
   };
 }
 
+/** Whether threads of a replica run: the process list shows them to PROCESS. */
+async function hasReplicaThreads(session: Session): Promise<boolean> {
+  const [row] = await session.query(
+    "SELECT /* locktables */ COUNT(*) AS threads FROM information_schema.processlist WHERE LEFT(command, 6)='Slave_'",
+    QUERY_LIMIT_MS,
+  );
+  return Number(row?.["threads"] ?? 0) > 0;
+}
+
 /** The rows of a statement that is told for the record only; none where the account may not ask. */
 async function allowed(control: Session, statement: string): Promise<readonly Row[]> {
   try {
@@ -839,6 +875,7 @@ function factsFrom(
       ? Number(variables.get("innodb_flush_log_at_timeout") ?? 1)
       : null,
     maxConnections: Number(variables.get("max_connections") ?? 0),
+    appliers: appliersOf(variables),
     dataDirectories: dataDirectories(variables),
   };
 }

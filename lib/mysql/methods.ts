@@ -81,10 +81,14 @@ export function fallback(choice: MethodChoice, errno: number | undefined): Metho
   };
 }
 
-/** The method for this server under the option `method`; a refusal where it cannot do it. */
+/**
+ * The method for this server under the option `method`; a refusal where it cannot do it.
+ * @param lags whether BACKUP STAGE would leave the recorded position behind the image
+ */
 export function chooseMethod(
   setting: "auto" | MethodName,
   server: ServerVersion,
+  lags = false,
 ): MethodChoice | Refusal {
   const hasBackupStage = capabilitiesOf(server).backupStage;
   if (setting === "backup-stage" && !hasBackupStage) {
@@ -100,6 +104,14 @@ export function chooseMethod(
     return {
       method: METHODS[setting],
       why: `method=${setting} in the option file`,
+      otherwise: null,
+    };
+  }
+  if (hasBackupStage && lags) {
+    return {
+      method: METHODS.ftwrl,
+      why:
+        `auto: this replica applies in parallel and logs what it applies; BACKUP STAGE would leave its recorded position behind the image, ${METHODS.ftwrl.label} does not (${server.label})`,
       otherwise: null,
     };
   }

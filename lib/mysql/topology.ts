@@ -16,10 +16,10 @@ export interface ReplicaPosition {
   /** The source's binlog whose transactions are applied; null before the first. */
   readonly relay_source_log_file: string | null;
   /**
-   * Where in it the next transaction begins: what a copy of this replica goes on from. Exact on
-   * MariaDB. MySQL with parallel workers shows its last checkpoint: transactions behind it may be
-   * applied already (9.7.4: more than 100 under load), and it may move once under the lock. There
-   * only the GTIDs are exact.
+   * Where in it the next transaction begins: what a copy of this replica goes on from. With
+   * parallel appliers it may be a lower bound, which `Coordinates.inexact` then says: MySQL shows
+   * its last checkpoint (9.7.4: more than 100 transactions behind it were applied already, and it
+   * may move once under the lock), MariaDB under BACKUP STAGE lags behind its own binlog.
    */
   readonly exec_source_log_pos: number;
   /**

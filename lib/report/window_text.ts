@@ -97,7 +97,9 @@ export function rehearsalText(rehearsal: Rehearsal): string {
 function instancesOf(record: WindowRecord): string {
   return record.instances.map((one) => {
     const at = one.coordinates === null ? "no coordinates" : describePosition(one.coordinates);
-    return `${one.name} (${one.label}, ${one.method}, ${at})`;
+    const inexact = one.coordinates?.inexact ?? null;
+    const bound = inexact === null ? "" : `; ${inexact.fields.join(", ")} inexact`;
+    return `${one.name} (${one.label}, ${one.method}, ${at}${bound})`;
   }).join(", ");
 }
 

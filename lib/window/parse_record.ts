@@ -3,6 +3,7 @@
  * file that was cut off, that another program or a newer version wrote, or that somebody edited
  * must become "no record" here, and not an error in the middle of a thaw.
  */
+import type { InexactPosition } from "../mysql/image_position.ts";
 import { SCHEMA_VERSION, type WindowRecord } from "./record.ts";
 import type { Outcome, Phase, Reason, ReleaseProof, Verdict } from "./window.ts";
 
@@ -80,10 +81,18 @@ const isPosition = shaped<{ file: unknown; position: unknown }>({
   position: orNull(isNumber),
 });
 
+const isInexact = shaped<InexactPosition>({
+  fields: listOf(isText),
+  why: isText,
+  exact_instead: orNull(isText),
+});
+
 /** What is read of coordinates; further fields of them are for whoever restores the image. */
 const isCoordinates: Check = (value) =>
   isPosition(value) && isObject(value) && isFlag(value["log_bin"]) && isObject(value["gtid"]) &&
-  Array.isArray(value["replicas"]);
+  Array.isArray(value["replicas"]) &&
+  // A record of 0.1.0 does not have it.
+  orNull(isInexact)(value["inexact"] ?? null);
 
 const isInstance = shaped<WindowRecord["instances"][number]>({
   name: isText,

@@ -35,6 +35,7 @@ const FACTS: ServerFacts = {
     datadir: "/var/lib/mysql/",
     maxConnections: 151,
     logWriteIntervalS: null,
+    appliers: { workers: 0, logsUpdates: true },
     dataDirectories: ["/var/lib/mysql"],
   },
   choice: { method: METHODS.ftwrl, why: "auto", otherwise: null },
@@ -71,6 +72,18 @@ function surveyed(survey: Partial<Survey>): Partial<ServerFacts> {
 function replica(change: Partial<ReplicaPosition>, survey: Partial<Survey> = {}) {
   const topology = { ...FACTS.topology, replicas: [{ ...REPLICA, ...change }] };
   return { topology, ...surveyed(survey) };
+}
+
+function onMariadb(workers: number, method: "ftwrl" | "backup-stage") {
+  return {
+    ...replica({}),
+    facts: {
+      ...FACTS.facts,
+      server: server("10.11.18-MariaDB"),
+      appliers: { workers, logsUpdates: true },
+    },
+    choice: { method: METHODS[method], why: "auto", otherwise: null },
+  };
 }
 
 function group(state: string) {
@@ -226,6 +239,22 @@ const CASES: readonly ServerCase[] = [
     facts: replica({}, {
       variables: new Map([["replica_parallel_workers", "4"], ["gtid_mode", "ON"]]),
     }),
+    codes: ["replica"],
+  },
+  {
+    name: "MariaDB applies in parallel under a method that is not the exact one",
+    facts: onMariadb(4, "backup-stage"),
+    codes: ["replica", "replica-position-inexact"],
+    title: /expected method=auto$/,
+  },
+  {
+    name: "MariaDB applies in parallel under the exact method",
+    facts: onMariadb(4, "ftwrl"),
+    codes: ["replica"],
+  },
+  {
+    name: "MariaDB applies one after the other",
+    facts: onMariadb(0, "backup-stage"),
     codes: ["replica"],
   },
   {

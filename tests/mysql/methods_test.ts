@@ -43,6 +43,20 @@ for (const [setting, version, expected] of CHOICES) {
   });
 }
 
+Deno.test("auto takes the exact method on a replica whose position would lag, and says why", () => {
+  const lagging = (setting: "auto" | MethodName, version: string) => {
+    const choice = chooseMethod(setting, server(version), true);
+    assert.ok(!isRefusal(choice));
+    return choice;
+  };
+  const auto = lagging("auto", "10.11.19-MariaDB");
+  assert.equal(auto.method, METHODS.ftwrl);
+  assert.equal(auto.otherwise, null);
+  assert.match(auto.why, /^auto: this replica applies in parallel .* behind the image/);
+  assert.equal(lagging("backup-stage", "10.11.19-MariaDB").method, METHODS["backup-stage"]);
+  assert.equal(lagging("auto", "9.7.4").method, METHODS.ftwrl);
+});
+
 /** The choice on a server that can do what is asked. */
 function chosen(setting: "auto" | MethodName, version: string): MethodChoice {
   const choice = chooseMethod(setting, server(version));

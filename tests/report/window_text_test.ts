@@ -37,7 +37,7 @@ const NO_BINLOG: InstanceRecord = {
   name: "reporting",
   label: "MySQL 9.7.4",
   method: "ftwrl",
-  coordinates: { ...ALONE, log_bin: false, file: null, position: null, gtid: {} },
+  coordinates: { ...ALONE, inexact: null, log_bin: false, file: null, position: null, gtid: {} },
   coordinates_at_release: { file: null, position: null },
 };
 

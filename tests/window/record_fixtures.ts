@@ -18,6 +18,7 @@ export const INSTANCE: InstanceRecord = {
   method_reason: "auto: MariaDB 10.11.19 has BACKUP STAGE",
   data_directories: ["/var/lib/mysql"],
   coordinates: {
+    inexact: null,
     ...ALONE,
     log_bin: true,
     file: "binlog.000002",
