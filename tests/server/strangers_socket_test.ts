@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { assertOneLine } from "../support/guest.ts";
-import { openFakeServer } from "../support/fake_server.ts";
+import { type FakeServerOptions, openFakeServer, packet } from "../support/fake_server.ts";
 import { openSandbox, type Sandbox } from "../support/sandbox.ts";
 import { findingsOf, reportOf } from "../support/check_guest.ts";
 
@@ -148,15 +148,34 @@ Deno.test("a server that asks for the password in clear gets it on a socket that
   }
 });
 
+Deno.test("the plugin for passwords in clear is refused, even on a trusted socket", async () => {
+  for (const plugin of ["mysql_clear_password", "dialog"]) {
+    const place = "mkdir /run/mysqld";
+    const at = "/run/mysqld/mysqld.sock";
+    const switchTo = packet(2, Buffer.from(`\u00fe${plugin}\0`, "latin1"));
+    const answer = async (connection: Deno.Conn) => void await connection.write(switchTo);
+    await withStranger({ place, at, uid: 0, socket: null, answer }, async (sandbox, received) => {
+      const refused = await sandbox.run([sandbox.binary, "pre-freeze"]);
+      assert.equal(refused.code, 21, refused.stderr);
+      assertOneLine(refused, new RegExp(`login plugin ${plugin}, which locktables does not have`));
+      assert.ok(received().length > 0, "it has been asked");
+      assert.ok(!Buffer.from(received()).includes(PASSWORD));
+    });
+  }
+});
+
 async function withStranger(
-  one: Pick<StrangerCase, "place" | "at" | "uid" | "socket">,
+  one: Pick<StrangerCase, "place" | "at" | "uid" | "socket"> & Pick<FakeServerOptions, "answer">,
   use: (sandbox: Sandbox, received: () => Uint8Array) => Promise<void>,
 ): Promise<void> {
   const sandbox = await openSandbox();
   try {
     const placed = await sandbox.sh(one.place);
     assert.equal(placed.code, 0, placed.stderr);
-    const fake = openFakeServer(sandbox, one.at, { uid: one.uid ?? NOBODY });
+    const fake = openFakeServer(sandbox, one.at, {
+      uid: one.uid ?? NOBODY,
+      ...(one.answer === undefined ? {} : { answer: one.answer }),
+    });
     try {
       const socket = one.socket === null ? "" : `socket=${one.socket}\n`;
       await sandbox.writeFile("/root/.my.cnf", OPTIONS + socket);
