@@ -38,7 +38,7 @@ import { RESERVED_BYTES } from "../sys/record_file.ts";
 import { privacyNow, RUN_DIRECTORY, STATE_DIRECTORY } from "../sys/private_directory.ts";
 import { tryDirectory } from "../sys/trial.ts";
 import { VERSION } from "../version.ts";
-import { SCHEMA_VERSION } from "../window/record.ts";
+import { SCHEMA_VERSION, type WindowRecord } from "../window/record.ts";
 
 /**
  * Longest time for everything, in milliseconds. Whoever waits at a terminal or in a monitor's
@@ -326,8 +326,9 @@ async function ask(
   instance: Instance,
   { name, connection }: InstanceSettings,
   { connectionMark }: Settings,
-  { deadlineMs, window }: Context,
+  context: Context,
 ): Promise<Examined["outcome"]> {
+  const { deadlineMs } = context;
   const { facts, topology, rights } = instance;
   const [look, surveyed, directories] = await Promise.all([
     // Looks, and kills nothing, whatever kill_long_queries says.
@@ -346,7 +347,7 @@ async function ask(
   const outside = await Promise.all(
     [...parents].slice(0, OUTSIDE_MOST).map((path) => placed(path, deadlineMs)),
   );
-  const own = (await window).window?.instances ?? [];
+  const ownIds = await ownSessions(context, surveyed.nameHolder?.id ?? null);
   return {
     kind: "asked",
     server: {
@@ -359,10 +360,22 @@ async function ask(
       look,
       survey: surveyed,
       connectionMark,
-      ownIds: own.map(({ connection_id }) => connection_id),
+      ownIds,
     },
     storage: { instance: name, directories, outside },
   };
+}
+
+/** Sessions of this guest's own window, which may have been opened while the server was asked. */
+async function ownSessions({ now, window }: Context, holder: number | null): Promise<number[]> {
+  const known = sessionsOf((await window).window);
+  if (holder === null || known.includes(holder)) return known;
+  const later = await readWindowState(now, LOCKER_LIMIT_MS);
+  return [...known, ...sessionsOf(later.window), ...sessionsOf(later.last)];
+}
+
+function sessionsOf(window: WindowRecord | null): number[] {
+  return window?.instances.map(({ connection_id }) => connection_id) ?? [];
 }
 
 async function placed(path: string, deadlineMs: number) {

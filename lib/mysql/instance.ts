@@ -257,10 +257,12 @@ const VARIABLES = [
 
 /**
  * SHOW PROCESSLIST cuts statements at 100 characters, where a FOR UPDATE may still follow; FULL
- * would send those of many megabytes.
+ * would send those of many megabytes. Of a long one both ends are asked for: who locks rows may say
+ * so in its last words (MariaDB shows the first 64 KiB).
  */
 const PROCESS_LIST = `SELECT /* locktables */ id AS Id, user AS User, command AS Command,
- time AS Time, state AS State, LEFT(info, 2048) AS Info FROM information_schema.processlist`;
+ time AS Time, state AS State, IF(CHAR_LENGTH(info) > 2048, CONCAT(LEFT(info, 1536), ' ',
+ RIGHT(info, 512)), info) AS Info FROM information_schema.processlist`;
 
 /** Opens both sessions and finds out what the server is. Nothing is left open on a refusal. */
 export async function openInstance(options: InstanceOptions): Promise<Instance | Refusal> {

@@ -857,7 +857,7 @@ const SERVER: readonly CheckCase[] = [
   {
     code: "unanswered",
     name: "the server is stuck in the question for its process list",
-    given: stuckIn("LEFT(info, 2048)"),
+    given: stuckIn("LEFT(info, 1536)"),
     remedy: "none",
   },
   {

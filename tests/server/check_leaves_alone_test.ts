@@ -116,7 +116,7 @@ const STUCK_IN: readonly (string | null)[] = [
   "GRANTS",
   "SET /* locktables */ SESSION autocommit",
   "STATUS",
-  "LEFT(info, 2048)",
+  "LEFT(info, 1536)",
   "IS_USED_LOCK",
   "COUNT(*) AS n",
   "information_schema.INNODB",

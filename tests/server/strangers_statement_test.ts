@@ -55,3 +55,29 @@ testOnEachServer(
     await assertNothingLeft();
   },
 );
+
+testOnEachServer(
+  "a long statement that takes rows for writing with its last words is waited for",
+  async ({ server, sandbox, locktables, assertNothingLeft }) => {
+    const admin = await connect(server);
+    await admin.query("INSERT INTO shop.orders VALUES ()");
+    const other = await connect(server);
+    const [own] = await other.query("SELECT CONNECTION_ID() AS id");
+    const running = other.query(
+      `SELECT SLEEP(60) FROM shop.orders /* ${"x ".repeat(8 * 1024)} */ FOR UPDATE`,
+    ).catch(() => {}); // it is killed
+    try {
+      await sleep(AGED_MS);
+      await sandbox.writeFile("/root/.my.cnf", "[locktables]\nmethod=ftwrl\nfreeze_timeout=5s\n");
+      const refused = await locktables("pre-freeze");
+      assert.equal(refused.code, 10, refused.stderr);
+      assertOneLine(refused, new RegExp(`Nothing was locked, .*id ${own?.["id"]} \\(root, `));
+    } finally {
+      await admin.query(`KILL ${own?.["id"]}`);
+      await running;
+      await other.close();
+      await admin.close();
+    }
+    await assertNothingLeft();
+  },
+);
