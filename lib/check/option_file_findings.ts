@@ -1,5 +1,4 @@
 /** Findings about the option file. */
-import { moveToEnd } from "../options/edit_command.ts";
 import type { OptionLine, OptionWarning } from "../options/option_file.ts";
 import type { Settings } from "../options/settings.ts";
 import { isRefusal, type Refusal } from "../report/refusal.ts";
@@ -80,13 +79,10 @@ export function passwordElsewhere(options: readonly OptionLine[]): Finding[] {
     isPassword(option) && CLIENT_GROUPS.includes(option.group.toLowerCase())
   );
   if (found === undefined) return [];
-  const login = options.filter(({ group, key, file }) =>
-    group === found.group && file === found.file && ["user", "password"].includes(key.toLowerCase())
-  );
+  // Without a remedy: a password is for a person to move.
   return [finding(
     "password-elsewhere",
-    `The password at ${found.file}:${found.line} is in [${found.group}], which locktables does not read; want it in [client]`,
-    { remedy: moveToEnd(login, "client") },
+    `The password at ${found.file}:${found.line} is in [${found.group}], which locktables does not read; move user and password into [client]`,
   )];
 }
 

@@ -5,7 +5,7 @@ import { lagsUnderStage } from "../mysql/image_position.ts";
 import { type Blocker, describeBlocker } from "../mysql/guard.ts";
 import type { Instance, InstanceFacts, InstanceWarning, Look } from "../mysql/instance.ts";
 import type { MethodChoice } from "../mysql/methods.ts";
-import { globalPrivileges } from "../mysql/privileges.ts";
+import { globalPrivileges, isAnonymous } from "../mysql/privileges.ts";
 import { SIZED_TABLES, type Survey, TABLES_MOST, type UnloggedTable } from "../mysql/survey.ts";
 import type { GroupMember, ReplicaPosition, WsrepPosition } from "../mysql/topology.ts";
 import { describeHolder } from "../mysql/server_name.ts";
@@ -358,7 +358,9 @@ const performanceSchema: Decider = (server) => {
     server,
     "performance-schema-unseen",
     `${facts.name}: ${rights.account} may not read performance_schema: idle sessions with LOCK TABLES or HANDLER, another backup's lock and the state of a group stay unseen`,
-    command(server, `GRANT SELECT ON performance_schema.* TO ${rights.account}`),
+    isAnonymous(rights.account)
+      ? null
+      : command(server, `GRANT SELECT ON performance_schema.* TO ${rights.account}`),
   )];
 };
 

@@ -1,9 +1,9 @@
 /** What a server's or a socket's error means to the operator: an exit code and one line. */
-import { editCommand, substitution } from "../options/edit_command.ts";
+import { append } from "../options/edit_command.ts";
 import { EXIT, type ExitCode, type Refusal, refusal } from "../report/refusal.ts";
 import { shellWord } from "../report/shell.ts";
 import { OPTION_FILE, STATE_DIR } from "../sys/paths.ts";
-import { parseVersion, type ServerVersion } from "./flavor.ts";
+import { isAtLeast, parseVersion, type ServerVersion } from "./flavor.ts";
 import {
   limitStatement,
   otherLogin,
@@ -11,7 +11,7 @@ import {
   unlockStatement,
 } from "./account_statements.ts";
 import { adminCommand } from "./admin_command.ts";
-import { accountLiteral, grantStatement } from "./privileges.ts";
+import { accountLiteral, anonymousHint, grantStatement, isAnonymous } from "./privileges.ts";
 
 /** The reason of a refusal after which another attempt may succeed. */
 export const LOCK_WAIT_TIMEOUT = "lock-wait-timeout";
@@ -26,6 +26,8 @@ export interface ErrorSubject {
   readonly server: ServerVersion | null;
   /** The account as SQL writes it, once the server has said it; until then 'user'@'localhost'. */
   readonly account?: string;
+  /** The instance that the option file names; absent for the only one. */
+  readonly instance?: string;
 }
 
 /** The parts of a mysql2 or socket error that carry meaning. */
@@ -114,7 +116,7 @@ const BY_ERRNO: Readonly<Record<number, Meaning>> = {
   1524: {
     code: EXIT.denied,
     reason: "auth-plugin",
-    hint: (subject, error) => `Load the plugin again, or: ${otherLoginHint(subject, error)}`,
+    hint: pluginHint,
   },
   1698: {
     code: EXIT.denied,
@@ -210,18 +212,30 @@ function adminRemedy(subject: ErrorSubject, error: DriverError, statement: strin
   return adminCommand({ server: serverOf(subject, error), socket: subject.socket }, statement);
 }
 
-function credentialsHint(): string {
-  return "Check user and password in [client] or [locktables] of /root/.my.cnf; an account that must use TLS (REQUIRE SSL) cannot log in over the socket";
+function credentialsHint(subject: ErrorSubject): string {
+  return `Check user and password in [client] or [locktables] of ${OPTION_FILE}. Over the socket the host is localhost: an account for 127.0.0.1 does not count (CREATE USER ${
+    accountLiteral(subject.user)
+  }), an anonymous account ''@'localhost' comes before one for '%', and one that must use TLS (REQUIRE SSL) cannot log in`;
+}
+
+/** MySQL 9 has no mysql_native_password that could be loaded. */
+function pluginHint(subject: ErrorSubject, error: DriverError): string {
+  const server = serverOf(subject, error);
+  const isGone = server !== null && server.flavor !== "mariadb" && isAtLeast(server, 9, 0, 0) &&
+    error.message.includes("mysql_native_password");
+  const other = otherLoginHint(subject, error);
+  return isGone ? other : `Load the plugin again, or: ${other}`;
 }
 
 function grantHint(subject: ErrorSubject): string {
+  if (isAnonymous(account(subject))) return anonymousHint(account(subject));
   return subject.server === null
     ? "Give the account the privileges that README names"
     : asAdministrator(grantStatement(account(subject), subject.server));
 }
 
 function grantRemedy(subject: ErrorSubject, error: DriverError): string | null {
-  return subject.server === null
+  return subject.server === null || isAnonymous(account(subject))
     ? null
     : adminRemedy(subject, error, grantStatement(account(subject), subject.server));
 }
@@ -234,12 +248,14 @@ function initConnectHint(subject: ErrorSubject, error: DriverError): string {
   const server = serverOf(subject, error);
   const cure = "Correct the server's init_connect, or let the account go without it";
   // Whoever may kill others is spared it.
-  return server === null ? cure : `${cure}: ${grantStatement(account(subject), server, ["kill"])}`;
+  return server === null || isAnonymous(account(subject))
+    ? cure
+    : `${cure}: ${grantStatement(account(subject), server, ["kill"])}`;
 }
 
 function initConnectRemedy(subject: ErrorSubject, error: DriverError): string | null {
   const server = serverOf(subject, error);
-  return server === null
+  return server === null || isAnonymous(account(subject))
     ? null
     : adminRemedy(subject, error, grantStatement(account(subject), server, ["kill"]));
 }
@@ -288,14 +304,41 @@ function unlockRemedy(subject: ErrorSubject, error: DriverError): string {
   return adminRemedy(subject, error, unlockStatement(account(subject)));
 }
 
-/** The state directory may be used, belongs to root alone, and is still there after a boot. */
+/** Longest name of a link: with the state directory it fits into a socket's address of 107 bytes. */
+const LINK_NAME_MOST = 80;
+
+/**
+ * The state directory may be used, belongs to root alone, and is still there after a boot. The name
+ * holds the whole path: sockets of two servers often have the same file name.
+ */
 function linkTo(socket: string): string {
-  return `${STATE_DIR}/${socket.slice(socket.lastIndexOf("/") + 1)}`;
+  const name = socket.replace(/^\/+/, "").replaceAll(/[^A-Za-z0-9._/]/g, hexOf).replaceAll(
+    "/",
+    "-",
+  );
+  return `${STATE_DIR}/${name.slice(-LINK_NAME_MOST)}`;
 }
 
-function linkHint({ socket }: ErrorSubject): string {
+/** Characters in a form that shells, option files and file names take as it is. */
+function hexOf(character: string): string {
+  return [...new TextEncoder().encode(character)]
+    .map((byte) => `+${byte.toString(16).padStart(2, "0")}`).join("");
+}
+
+/** A path through a process ends with it. */
+function isOfProcess(socket: string): boolean {
+  return socket.startsWith("/proc/");
+}
+
+const NOT_BY_PROCESS =
+  "A path below /proc ends with the server's process; have the server put its socket into a directory of its own outside /tmp (socket= in [mysqld])";
+
+function linkHint({ socket, instance }: ErrorSubject): string {
+  if (isOfProcess(socket)) return NOT_BY_PROCESS;
   const link = linkTo(socket);
-  return `Link to it: ln -s ${socket} ${link}, and set socket=${link} in ${OPTION_FILE}`;
+  return `Link to it: ln -s ${shellWord(socket)} ${link}, and set socket=${link} in [${
+    ownGroup(instance)
+  }] at the end of ${OPTION_FILE}`;
 }
 
 /** To allow it is one link; where there is one already, it is the socket that must go elsewhere. */
@@ -309,19 +352,39 @@ function trustHint(subject: ErrorSubject): string {
   } ${link}, and set socket=${link} in ${OPTION_FILE}`;
 }
 
-/** The path was set, so the option file has it; its other readers can go by the link as well. */
-function linkRemedy({ socket }: ErrorSubject): string {
+/** A link that leads elsewhere stays; other programs' groups are left alone. */
+function linkRemedy({ socket, instance }: ErrorSubject): string | null {
+  if (isOfProcess(socket)) return null;
   const link = linkTo(socket);
-  return `mkdir -p -m 0700 ${STATE_DIR} && ln -sf ${shellWord(socket)} ${shellWord(link)} && ${
-    editCommand(OPTION_FILE, [substitution(socket, link)])
+  const from = shellWord(socket);
+  return `mkdir -p -m 0700 ${STATE_DIR} && { [ "$(readlink ${link})" = ${from} ] || ln -sT ${from} ${link}; } && ${
+    append(OPTION_FILE, [`[${ownGroup(instance)}]`, `socket=${link}`])
   }`;
 }
 
+function ownGroup(instance: string | undefined): string {
+  return instance === undefined ? "locktables" : `locktables_${instance}`;
+}
+
 /** The unit's name is the distribution's choice: one of these three (Debian, RHEL, SUSE). */
-function startRemedy(): string {
+function startRemedy({ socket }: ErrorSubject): string | null {
+  if (isTemporary(socket)) return null;
   return "systemctl start mysql || systemctl start mysqld || systemctl start mariadb";
 }
 
-function startHint(): string {
+/** Whether a unit with PrivateTmp has a directory of its own there. */
+function isTemporary(socket: string): boolean {
+  return socket.startsWith("/tmp/") || socket.startsWith("/var/tmp/");
+}
+
+function startHint({ socket }: ErrorSubject): string {
+  if (isTemporary(socket)) {
+    return "Start the server; where it runs, its unit has a /tmp of its own (PrivateTmp=yes): have it put its socket into a directory of its own outside /tmp (socket= in [mysqld])";
+  }
+  if (socket.startsWith(`${STATE_DIR}/`)) {
+    return `Start the server; where it runs, look where the link leads (ls -l ${
+      shellWord(socket)
+    }): one through /proc ends with the server's process`;
+  }
   return "Start the server, or name its socket with socket= in [client] of /root/.my.cnf";
 }

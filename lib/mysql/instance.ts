@@ -113,6 +113,8 @@ const LOCK_ANSWER_MS = 500;
 /** Where an instance is and who we are there. */
 export interface InstanceOptions {
   readonly name: string;
+  /** All that the option file names; a single one needs no group of its own. */
+  readonly instances?: readonly unknown[];
   readonly socket: string;
   readonly user: string;
   readonly password: string | null;
@@ -266,7 +268,12 @@ const PROCESS_LIST = `SELECT /* locktables */ id AS Id, user AS User, command AS
 
 /** Opens both sessions and finds out what the server is. Nothing is left open on a refusal. */
 export async function openInstance(options: InstanceOptions): Promise<Instance | Refusal> {
-  let subject: ErrorSubject = { socket: options.socket, user: options.user, server: null };
+  let subject: ErrorSubject = {
+    socket: options.socket,
+    user: options.user,
+    server: null,
+    ...((options.instances?.length ?? 1) > 1 ? { instance: options.name } : {}),
+  };
   const opened: Session[] = [];
   const life: Life = { isEnding: false };
   const refuse = (refused: Refusal) => {

@@ -175,6 +175,16 @@ export function accountLiteral(user: string, host = "localhost"): string {
   return quoted.join("@");
 }
 
+/** Whether an account, as SQL writes it, is that of everybody: what it is given, everybody has. */
+export function isAnonymous(account: string): boolean {
+  return account.startsWith("''@");
+}
+
+/** What to do where the server took the account of everybody for ours. */
+export function anonymousHint(account: string): string {
+  return `The server took the anonymous account ${account} for this login; give it no privileges, everybody in the guest would have them. Remove it (DROP USER ${account}), or create the account of locktables for localhost, which is what a socket counts as`;
+}
+
 /** The account that CURRENT_USER() names, as SQL writes it. A host has no @, a user may. */
 export function accountOf(currentUser: string): string {
   const at = currentUser.lastIndexOf("@");
@@ -222,8 +232,8 @@ export interface PrivilegeLoss {
   readonly purpose: Purpose;
   /** A half sentence. */
   readonly text: string;
-  /** The GRANT that makes it good. */
-  readonly statement: string;
+  /** The GRANT that makes it good; null where nobody should run one. */
+  readonly statement: string | null;
 }
 
 /** Says what is surely missing. What is not known is left to the statements themselves. */
@@ -241,10 +251,14 @@ export function checkPrivileges(question: PrivilegeQuestion): PrivilegeAnswer {
         EXIT.denied,
         "privilege-missing",
         `Cannot freeze ${server.label} at ${socket}: ${account} lacks ${fatal.join(" and ")}`,
-        `As an administrator of the server run: ${grantStatement(account, server, missing)}${
-          hasRole(grants) ? " (a role counts only while it is active: see SET DEFAULT ROLE)" : ""
-        }`,
-        adminCommand({ server, socket }, grantStatement(account, server, missing)),
+        isAnonymous(account)
+          ? anonymousHint(account)
+          : `As an administrator of the server run: ${grantStatement(account, server, missing)}${
+            hasRole(grants) ? " (a role counts only while it is active: see SET DEFAULT ROLE)" : ""
+          }`,
+        isAnonymous(account)
+          ? null
+          : adminCommand({ server, socket }, grantStatement(account, server, missing)),
       ),
       losses: [],
     };
@@ -254,7 +268,7 @@ export function checkPrivileges(question: PrivilegeQuestion): PrivilegeAnswer {
     losses: missing.map((purpose) => ({
       purpose,
       text: LOSSES[purpose] ?? "",
-      statement: grantStatement(account, server, [purpose]),
+      statement: isAnonymous(account) ? null : grantStatement(account, server, [purpose]),
     })),
   };
 }

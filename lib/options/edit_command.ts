@@ -7,9 +7,11 @@ export interface LineOf {
   readonly line: number;
 }
 
-/** The command that edits a file by these `sed` expressions. */
+/** The command that edits a file by these `sed` expressions; a link to it stays a link. */
 export function editCommand(file: string, expressions: readonly string[]): string {
-  return `sed -i ${expressions.map((one) => `-e ${shellWord(one)}`).join(" ")} ${shellWord(file)}`;
+  return `sed -i --follow-symlinks ${expressions.map((one) => `-e ${shellWord(one)}`).join(" ")} ${
+    shellWord(file)
+  }`;
 }
 
 /** Puts one text in the place of another, wherever that stands first in a line. */
@@ -35,20 +37,6 @@ export function setValue(at: LineOf, value: string): string {
 /** Puts a group's line above a line. */
 export function groupAbove(at: LineOf, group: string): string {
   return editCommand(at.file, [`${at.line}i [${group}]`]);
-}
-
-/**
- * Moves lines to the end of their file, below a line of the group that they are to belong to. What
- * they were stays as a comment: no other line gets another number, so that the commands for other
- * lines stay true.
- */
-export function moveToEnd(lines: readonly LineOf[], group: string): string | null {
-  const [first] = lines;
-  if (first === undefined) return null;
-  return editCommand(first.file, [
-    ...lines.map(({ line }) => `${line}{H;s/^/# /}`),
-    `\${p;s/.*/[${replacement(group)}]/;G}`,
-  ]);
 }
 
 /** Adds lines at the end of a file, where they win. */

@@ -19,7 +19,7 @@
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 import { shellWord } from "../report/shell.ts";
 import type { LoosePart } from "../sys/owned_path.ts";
-import { commentOut, groupAbove } from "./edit_command.ts";
+import { commentOut, editCommand, groupAbove } from "./edit_command.ts";
 
 /** What became of reading one file. `why` is text for people. */
 export type FileRead =
@@ -182,6 +182,8 @@ interface Reading {
 interface Place {
   readonly file: string;
   readonly line: number;
+  /** The group that the line stands in; null for none yet. */
+  readonly group?: string | null;
 }
 
 /**
@@ -258,7 +260,7 @@ function readLines(
 ): Refusal | null {
   let group: string | null = null;
   for (const [index, whole] of text.split("\n").entries()) {
-    const at = { file, line: index + 1 };
+    const at = { file, line: index + 1, group };
     const line = content(whole);
     const first = line[0];
     if (first === undefined || first === "#" || first === ";") continue;
@@ -397,7 +399,7 @@ function includeDirectory(
         commentOut(at),
       );
     case "denied":
-      return unreadableInclude(reading, at, dir, listed.why);
+      return unreadableInclude(reading, at, dir, listed.why, `${dir}/`);
     case "names":
       break;
     default:
@@ -411,13 +413,32 @@ function includeDirectory(
   return null;
 }
 
-function unreadableInclude(reading: Reading, at: Place, path: string, why: string): Refusal {
+/** @param holder the file, or the folder with a slash at its end, that holds the options */
+function unreadableInclude(
+  reading: Reading,
+  at: Place,
+  path: string,
+  why: string,
+  holder = path,
+): Refusal {
   return badFile(
     `Option file ${place(at)} includes ${shown(path)}, which cannot be read: ${shown(why)}`,
     `Put the options of ${shown(path)} into ${shown(reading.top)} itself ` +
       `and remove line ${at.line} of ${shown(at.file)}`,
-    commentOut(at),
+    inPlaceOf(holder, at, at.group ?? null),
   );
+}
+
+/** What an include brings stays what it is to every client, in the place of the line. */
+function inPlaceOf(path: string, at: Place, group: string | null): string {
+  const from = path.endsWith("/") ? `${shellWord(path)}*.cnf` : shellWord(path);
+  return `chmod 0600 ${shellWord(at.file)} && (LC_ALL=C; awk 1 ${from}) | ${
+    editCommand(at.file, [
+      `${at.line}r /dev/stdin`,
+      `${at.line}s/^/# /`,
+      ...(group === null ? [] : [`${at.line}a [${group}]`]),
+    ])
+  }`;
 }
 
 /** Whoever writes it decides what is frozen, and to whom the password goes. */
@@ -459,7 +480,7 @@ function optionWithoutGroup(line: string, at: Place): Refusal {
 }
 
 function withoutByteOrderMark(file: string): string {
-  return `sed -i '1s/^\\xEF\\xBB\\xBF//' ${shellWord(file)}`;
+  return `sed -i --follow-symlinks '1s/^\\xEF\\xBB\\xBF//' ${shellWord(file)}`;
 }
 
 /** Without a remedy: a file that is no text at all, or files that include each other in a tangle. */

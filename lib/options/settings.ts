@@ -13,7 +13,6 @@ import {
   append,
   commentOut,
   editCommand,
-  moveToEnd,
   replaceInLine,
   setValue,
   substitution,
@@ -421,6 +420,13 @@ function connectionFrom(
   }
   const socket = get("socket");
   // A relative path would depend on the directory that the caller happens to be in.
+  if (socket?.value?.startsWith("@")) {
+    return badValue(
+      socket,
+      "the path of a socket, abstract sockets are not supported",
+      "Have the server listen on a path as well (socket= in [mysqld]), and name that path here",
+    );
+  }
   if (socket !== undefined && (socket.value ?? "") !== "" && !socket.value?.startsWith("/")) {
     return badValue(
       socket,
@@ -454,8 +460,8 @@ function* overridden(
       text:
         `Option ${placed(winner)} in [${shown(winner.group)}] overrides line ${loser.line} in ` +
         `[${shown(loser.group)}], the later line wins; move [${shown(loser.group)}] to the end`,
-      // None where the later line is in another file, behind whatever is moved to the end of this.
-      remedy: winner.file === loser.file ? moveToEnd([loser], loser.group) : null,
+      // Without a remedy: what belongs together in a file with a password is for a person to move.
+      remedy: null,
     };
   }
 }

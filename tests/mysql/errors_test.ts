@@ -123,7 +123,7 @@ const ERRORS: readonly (readonly [Thrown, ExitCode, reason: string, hint: RegExp
     },
     EXIT.denied,
     "auth-plugin",
-    /^Load the plugin again, or: .*IDENTIFIED WITH caching_sha2_password BY '…'.*auth_socket/,
+    /^As an administrator.*IDENTIFIED WITH caching_sha2_password BY '…'.*auth_socket/,
   ],
   [
     {
@@ -247,7 +247,7 @@ const SOCKETS:
       EXIT.badSetup,
       "socket-elsewhere",
       /sockets there/,
-      /ln -s \/run\/mysqld\/mysqld\.sock \/var\/lib\/locktables\/mysqld\.sock/,
+      /ln -s \/run\/mysqld\/mysqld\.sock \/var\/lib\/locktables\/run-mysqld-mysqld\.sock/,
     ],
   ];
 
@@ -347,4 +347,57 @@ Deno.test("a quote in a user name is doubled in every statement that is proposed
     const refusal = refusalFor({ errno, message: "no" }, "Cannot log in", subject);
     assert.ok(refusal.hint.includes("ALTER USER 'o''hara'@'localhost'"), refusal.hint);
   }
+});
+
+Deno.test("sockets of the same file name get links of their own, in the group of their instance", () => {
+  const thrown = { code: "UNKNOWN", message: "connect UNKNOWN" };
+  const remedies = ["/data/production/mysql.sock", "/data/test/mysql.sock", "/data-test/mysql.sock"]
+    .map((socket, at) =>
+      refusalFor(thrown, "Cannot log in", { ...SUBJECT, socket, instance: `i${at}` }).remedy ?? ""
+    );
+  const links = remedies.map((one) => /ln -sT \S+ (\S+);/.exec(one)?.[1]);
+  assert.deepEqual(links, [
+    "/var/lib/locktables/data-production-mysql.sock",
+    "/var/lib/locktables/data-test-mysql.sock",
+    "/var/lib/locktables/data+2dtest-mysql.sock",
+  ]);
+  for (const [at, remedy] of remedies.entries()) {
+    assert.match(remedy, new RegExp(`\\[locktables_i${at}\\]`));
+    assert.doesNotMatch(remedy, /ln -s?f/);
+  }
+});
+
+Deno.test("a socket below /proc gets no link, because a restart of the server ends it", () => {
+  const subject = { ...SUBJECT, socket: "/proc/4711/root/tmp/mysql.sock" };
+  const refusal = refusalFor({ code: "UNKNOWN", message: "x" }, "Cannot log in", subject);
+  assert.equal(refusal.remedy ?? null, null);
+  assert.match(refusal.hint, /ends with the server's process/);
+});
+
+Deno.test("a socket that is missing in /tmp may be in the /tmp of the server's unit", () => {
+  const subject = { ...SUBJECT, socket: "/tmp/mysql.sock" };
+  const refusal = refusalFor({ code: "ENOENT", message: "x" }, "Cannot log in", subject);
+  assert.equal(refusal.remedy ?? null, null);
+  assert.match(refusal.hint, /PrivateTmp/);
+});
+
+Deno.test("the anonymous account is never given a privilege", () => {
+  const subject = { ...SUBJECT, server: server("9.7.4"), account: "''@'localhost'" };
+  for (const errno of [1142, 1184, 1227]) {
+    const { hint, remedy } = refusalFor({ errno, message: "no" }, "Cannot lock", subject);
+    assert.doesNotMatch(`${hint} ${remedy}`, /GRANT/);
+    assert.equal(remedy ?? null, null);
+  }
+});
+
+Deno.test("MySQL 9 is not asked to load mysql_native_password, which it has not", () => {
+  const hintOf = (version: string) =>
+    refusalFor(
+      { errno: 1524, message: "Plugin 'mysql_native_password' is not loaded" },
+      "Cannot log in",
+      { ...SUBJECT, server: server(version) },
+    ).hint;
+  assert.doesNotMatch(hintOf("9.7.4"), /Load the plugin/);
+  assert.match(hintOf("9.7.4"), /IDENTIFIED WITH caching_sha2_password/);
+  assert.match(hintOf("8.4.3"), /Load the plugin again/);
 });

@@ -6,11 +6,12 @@ import {
   commentOut,
   editCommand,
   groupAbove,
-  moveToEnd,
   replaceInLine,
   setValue,
   substitution,
 } from "../../lib/options/edit_command.ts";
+import { readOptionFile } from "../../lib/options/option_file.ts";
+import { isRefusal } from "../../lib/report/refusal.ts";
 
 interface EditCase {
   readonly name: string;
@@ -51,25 +52,6 @@ const EDITS: readonly EditCase[] = [
     after: "[client]\nuser=x\n",
   },
   {
-    name: "lines are moved to the end, and stay as comments",
-    before: "[locktables]\nuser=a\npassword=b\n[client]\nuser=c\n",
-    command: (file) => moveToEnd([{ file, line: 2 }, { file, line: 3 }], "locktables"),
-    after:
-      "[locktables]\n# user=a\n# password=b\n[client]\nuser=c\n[locktables]\n\nuser=a\npassword=b\n",
-  },
-  {
-    name: "the last line can be one of those that are moved",
-    before: "[mysql]\npassword='p$\"w'",
-    command: (file) => moveToEnd([{ file, line: 2 }], "client"),
-    after: "[mysql]\n# password='p$\"w'\n[client]\n\npassword='p$\"w'",
-  },
-  {
-    name: "nothing to move is no command",
-    before: "[a]\n",
-    command: () => moveToEnd([], "client"),
-    after: "[a]\n",
-  },
-  {
     name: "a group is added behind a file without a line end",
     before: "[a]\nb=1",
     command: (file) => append(file, ["[locktables]", "method=auto"]),
@@ -93,3 +75,52 @@ for (const { name, before, command, after } of EDITS) {
     }
   });
 }
+
+Deno.test("an option file that is a link stays a link, and the file behind it is edited", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "option file's " });
+  try {
+    await Deno.writeTextFile(`${dir}/real.cnf`, "[client]\nhost=x\n");
+    await Deno.symlink(`${dir}/real.cnf`, `${dir}/my.cnf`);
+    const commands = [
+      commentOut({ file: `${dir}/my.cnf`, line: 2 }),
+      append(`${dir}/my.cnf`, ["[locktables]", "host=localhost"]),
+    ];
+    for (const command of commands) {
+      const { success } = await new Deno.Command("/bin/sh", { args: ["-c", command] }).output();
+      assert.ok(success, command);
+    }
+    assert.ok((await Deno.lstat(`${dir}/my.cnf`)).isSymlink);
+    assert.equal(
+      await Deno.readTextFile(`${dir}/real.cnf`),
+      "[client]\n# host=x\n\n[locktables]\nhost=localhost\n",
+    );
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("what an include that cannot be read brings comes in the place of its line", async () => {
+  const dir = await Deno.makeTempDir({ prefix: "option file's " });
+  try {
+    const file = `${dir}/my.cnf`;
+    await Deno.mkdir(`${dir}/my.cnf.d`);
+    await Deno.writeTextFile(`${dir}/my.cnf.d/a.cnf`, "[client]\nuser=boss");
+    await Deno.writeTextFile(`${dir}/my.cnf.d/b.cnf`, "[client]\npassword=p4nel\n");
+    const text = `[mysql]\n!includedir ${dir}/my.cnf.d\nprompt=x\n`;
+    await Deno.writeTextFile(file, text);
+    const read = readOptionFile({
+      read: () => ({ kind: "text", text, worldWritable: false }),
+      list: () => ({ kind: "denied", why: "not permitted" }),
+    }, file);
+    assert.ok(isRefusal(read));
+    const { success } = await new Deno.Command("/bin/sh", { args: ["-c", read.remedy ?? "false"] })
+      .output();
+    assert.ok(success, read.remedy ?? "");
+    assert.equal(
+      await Deno.readTextFile(file),
+      `[mysql]\n# !includedir ${dir}/my.cnf.d\n[client]\nuser=boss\n[client]\npassword=p4nel\n[mysql]\nprompt=x\n`,
+    );
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});

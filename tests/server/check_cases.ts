@@ -28,6 +28,14 @@ function option(text: string, mode?: number): CheckCase["given"] {
   return ({ sandbox }) => sandbox.writeFile("/root/.my.cnf", text, mode);
 }
 
+/** An option file that a person must change. */
+function whileThere(text: string): CheckCase["given"] {
+  return async ({ sandbox }) => {
+    await sandbox.writeFile("/root/.my.cnf", text);
+    return () => sandbox.sh("rm -f /root/.my.cnf");
+  };
+}
+
 /** A shell script in the guest, and one that ends what it does. */
 function script(text: string, end?: string): CheckCase["given"] {
   return async ({ sandbox }) => {
@@ -157,7 +165,10 @@ const OPTION_FILE: readonly CheckCase[] = [
   {
     code: "bad-option-file",
     name: "a file is included that locktables may not read",
-    given: option("[client]\n!include /etc/mysql/my.cnf\n"),
+    given: script(
+      "printf '[client]\\nuser=root\\n' > /etc/more.cnf; printf '[client]\\n!include /etc/more.cnf\\n' > /root/.my.cnf; chmod 0600 /root/.my.cnf",
+      "rm -f /etc/more.cnf",
+    ),
     remedy: 0,
   },
   {
@@ -329,14 +340,14 @@ const OPTION_FILE: readonly CheckCase[] = [
   {
     code: "option-overridden",
     name: "[client] stands below [locktables]",
-    given: option("[locktables]\nuser=root\npassword=x\n[client]\nuser=root\n"),
-    remedy: 0,
+    given: whileThere("[locktables]\nuser=root\npassword=x\n[client]\nuser=root\n"),
+    remedy: "none",
   },
   {
     code: "option-overridden",
     name: "[client] stands below an instance's group",
-    given: option("[client_a]\nuser=root\n[client]\nuser=root\n[locktables]\ninstances=a\n"),
-    remedy: 0,
+    given: whileThere("[client_a]\nuser=root\n[client]\nuser=root\n[locktables]\ninstances=a\n"),
+    remedy: "none",
   },
   {
     code: "setting-adjusted",
@@ -361,9 +372,12 @@ const OPTION_FILE: readonly CheckCase[] = [
       await scene.sandbox.sh(
         `printf '[client]\\nuser="o%shara"\\n' "'" >> /root/.my.cnf`,
       );
-      return end;
+      return async () => {
+        await end?.();
+        await scene.sandbox.sh("rm -f /root/.my.cnf");
+      };
     },
-    remedy: 0,
+    remedy: "none",
   },
   {
     code: "proceeds-without-lock",
@@ -477,7 +491,7 @@ const LOGIN_CASES: readonly CheckCase[] = [
     name: "the socket is where locktables may not go",
     given: async ({ server, sandbox }) => {
       await sandbox.writeFile("/root/.my.cnf", `[client]\nsocket=${server.socket}\n`);
-      return () => sandbox.sh("rm -f /var/lib/locktables/mysqld.sock");
+      return () => sandbox.sh("rm -f /var/lib/locktables/tmp-*");
     },
     remedy: 0,
   },

@@ -327,7 +327,7 @@ Deno.test("a socket that may not be used is linked to where it may", async () =>
       frozen,
       /Cannot log in as root at \/tmp\/.*: locktables may not use sockets there/,
     );
-    const [, link, setting] = /(ln -s [^,]+), and set (\S+)/.exec(frozen.stderr) ?? [];
+    const [, link, setting] = /(ln -s [^,]+), and set (\S+) in/.exec(frozen.stderr) ?? [];
     assert.equal((await sandbox.sh(String(link))).code, 0, frozen.stderr);
     await sandbox.writeFile("/root/.my.cnf", `[client]\n${setting}\n`);
     await assertWindow(guest);
