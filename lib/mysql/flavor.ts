@@ -77,15 +77,16 @@ export interface Capabilities {
 }
 
 /**
- * LOCK TABLES READ shows as SHARED_READ_ONLY, WRITE as SHARED_NO_READ_WRITE, and HANDLER as a lock
- * with the duration EXPLICIT; an open transaction shows as neither (MySQL 9.7.4).
+ * LOCK TABLES READ shows as SHARED_READ_ONLY, WRITE as SHARED_NO_READ_WRITE, FLUSH TABLES … WITH READ
+ * LOCK and FOR EXPORT as SHARED_NO_WRITE, and HANDLER as a lock with the duration EXPLICIT; an open
+ * transaction shows as none of them (MySQL 9.7.4).
  */
 const IDLE_LOCKS = `SELECT /* locktables */ t.processlist_id AS id, t.processlist_user AS user,
  t.processlist_time AS age_s, MIN(CONCAT(m.object_schema, '.', m.object_name)) AS held
  FROM performance_schema.metadata_locks AS m
  JOIN performance_schema.threads AS t ON t.thread_id = m.owner_thread_id
  WHERE m.object_type = 'TABLE' AND m.lock_status = 'GRANTED' AND t.processlist_command = 'Sleep'
- AND (m.lock_type IN ('SHARED_READ_ONLY', 'SHARED_NO_READ_WRITE') OR m.lock_duration = 'EXPLICIT')
+ AND (m.lock_type IN ('SHARED_READ_ONLY', 'SHARED_NO_WRITE', 'SHARED_NO_READ_WRITE') OR m.lock_duration = 'EXPLICIT')
  GROUP BY t.processlist_id, t.processlist_user, t.processlist_time`;
 
 /** This server's own row; the view is in the statistics. MySQL Reference Manual, group replication. */

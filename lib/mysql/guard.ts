@@ -57,7 +57,29 @@ const DML = ["select", "with", "insert", "update", "delete", "replace", "load"];
 /** First words of statements that only read. */
 const READERS = ["select", "show", "describe", "desc", "explain", "with", "table", "values"];
 /** First words of statements that do not touch a table at all. */
-const HARMLESS = ["set", "use", "kill", "begin", "rollback", "start", "do"];
+const HARMLESS = ["use", "kill", "begin", "rollback", "start"];
+/** First words of statements that touch a table only in a subquery. */
+const EVALUATES = ["set", "do"];
+const SUBQUERY = /\(\s*(select|with|table|values)\b/i;
+/** What only shows a plan, or what the server itself is about. */
+const SHOWS = /^(?:explain\b(?!.*\banalyze\b)|show\s+(?:binlog|relaylog)\s+events\b)/is;
+/** A query that names no table. */
+const NAMES_A_TABLE = /\b(from|table|join|into)\b/i;
+const CALLS = /\b([a-z_][a-z0-9_]*)\s*\(/gi;
+/**
+ * The server's own functions that people wait in. Any other may be a stored one, which can read a
+ * table that the statement does not name.
+ */
+const WAITING_FUNCTIONS = [
+  "sleep",
+  "benchmark",
+  "get_lock",
+  "master_pos_wait",
+  "source_pos_wait",
+  "master_gtid_wait",
+  "wait_for_executed_gtid_set",
+  "wait_until_sql_thread_after_gtids",
+];
 /** A SELECT that takes its rows for writing. */
 const LOCKS_ROWS = /\bfor\s+update\b/i;
 /** The same behind a common table expression: WITH … UPDATE, WITH … DELETE. */
@@ -185,6 +207,9 @@ function kindOf(statement: string): "reader" | "writer" | null {
   if (statement.trim() === "") return null;
   const word = firstWord(statement);
   if (HARMLESS.includes(word)) return null;
+  if (EVALUATES.includes(word)) return SUBQUERY.test(statement) ? "reader" : null;
+  if (SHOWS.test(withoutComments(statement))) return null;
+  if (word === "select" && waitsForNoTable(statement)) return null;
   const isReader = READERS.includes(word) && !LOCKS_ROWS.test(statement) &&
     !(word === "with" && WRITES_AFTER_WITH.test(statement));
   // No word at all is a comment that the process list cut off: it counts as a write, because
@@ -192,13 +217,23 @@ function kindOf(statement: string): "reader" | "writer" | null {
   return isReader ? "reader" : "writer";
 }
 
+/** Whether a SELECT only calls functions of the server's own. */
+function waitsForNoTable(statement: string): boolean {
+  if (NAMES_A_TABLE.test(statement)) return false;
+  const called = [...statement.matchAll(CALLS)].map(([, name]) => (name ?? "").toLowerCase());
+  return called.length > 0 && called.every((name) => WAITING_FUNCTIONS.includes(name));
+}
+
 /** The first word after comments and parentheses; that of `/*!40000 ALTER` is `alter`. */
 function firstWord(statement: string): string {
-  const bare = statement.replace(
+  return (/^[a-z]+/i.exec(withoutComments(statement))?.[0] ?? "").toLowerCase();
+}
+
+function withoutComments(statement: string): string {
+  return statement.replace(
     /^(\s|\(|\/\*M?!\d*|\/\*.*?\*\/|--(?=\s)[^\n]*|#[^\n]*)+/s,
     "",
   );
-  return (/^[a-z]+/i.exec(bare)?.[0] ?? "").toLowerCase();
 }
 
 /** One blocker as a phrase: `id 12 (app, 40 s, Sending data): SELECT …`. */

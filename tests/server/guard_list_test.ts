@@ -1,0 +1,167 @@
+/**
+ * Every kind of statement that the guard tells apart, beside the real lock statement: whoever is
+ * named must keep the lock waiting, and whoever keeps it waiting must be named.
+ */
+import assert from "node:assert/strict";
+import { capabilitiesOf, parseVersion } from "../../lib/mysql/flavor.ts";
+import { findBlockers, findIdleBlockers } from "../../lib/mysql/guard.ts";
+import { type MethodName, METHODS } from "../../lib/mysql/methods.ts";
+import { sleep } from "../support/guest.ts";
+import { connect, type Connection, discard, type Flavor, startServer } from "../support/server.ts";
+
+type On = readonly (readonly [Flavor, MethodName])[];
+const MYSQL: On = [["mysql", "ftwrl"]];
+const MARIADB: On = [["mariadb", "ftwrl"], ["mariadb", "backup-stage"]];
+const BOTH: On = [...MYSQL, ...MARIADB];
+
+interface Case {
+  readonly name: string;
+  /** Statements that are done before the lock is tried, so that an idle session holds something. */
+  readonly before?: readonly string[];
+  /** A statement that runs meanwhile. */
+  readonly running?: string;
+  readonly on: On;
+  /** On which of them the lock waits. */
+  readonly waits: On;
+}
+
+const SLOW = "(SELECT COUNT(*) FROM shop.t WHERE SLEEP(20) = 0)";
+
+const CASES: readonly Case[] = [
+  { name: "SELECT of a table", running: "SELECT SLEEP(20) FROM shop.t", on: BOTH, waits: MYSQL },
+  { name: "SELECT without a table", running: "SELECT SLEEP(20)", on: BOTH, waits: [] },
+  { name: "SELECT of a subquery", running: `SELECT ${SLOW}`, on: BOTH, waits: MYSQL },
+  { name: "DO without a table", running: "DO SLEEP(20)", on: BOTH, waits: [] },
+  { name: "DO of a subquery", running: `DO ${SLOW}`, on: BOTH, waits: MYSQL },
+  { name: "SET of a subquery", running: `SET @x = ${SLOW}`, on: BOTH, waits: MYSQL },
+  { name: "SET without a table", running: "SET @x = SLEEP(20)", on: BOTH, waits: [] },
+  {
+    name: "a common table expression",
+    running: `WITH a AS ${SLOW} SELECT * FROM a`,
+    on: BOTH,
+    waits: MYSQL,
+  },
+  {
+    name: "INSERT that computes",
+    running: `INSERT INTO shop.u SELECT SLEEP(20)`,
+    on: BOTH,
+    waits: [["mysql", "ftwrl"], ["mariadb", "ftwrl"]],
+  },
+  {
+    name: "UPDATE that computes",
+    running: "UPDATE shop.u SET a = a + 1 WHERE SLEEP(20) = 0",
+    on: BOTH,
+    waits: [["mysql", "ftwrl"], ["mariadb", "ftwrl"]],
+  },
+  {
+    name: "an idle transaction that has read",
+    before: ["BEGIN", "SELECT COUNT(*) FROM shop.t"],
+    on: BOTH,
+    waits: [],
+  },
+  {
+    name: "an idle transaction that has written",
+    before: ["BEGIN", "INSERT INTO shop.u VALUES (7)"],
+    on: BOTH,
+    waits: [],
+  },
+  {
+    name: "an idle LOCK TABLES READ",
+    before: ["LOCK TABLES shop.t READ"],
+    on: MYSQL,
+    waits: MYSQL,
+  },
+  {
+    name: "an idle LOCK TABLES WRITE",
+    before: ["LOCK TABLES shop.t WRITE"],
+    on: MYSQL,
+    waits: MYSQL,
+  },
+  { name: "an idle HANDLER", before: ["HANDLER shop.t OPEN"], on: MYSQL, waits: MYSQL },
+  {
+    name: "an idle FLUSH TABLES … WITH READ LOCK",
+    before: ["FLUSH TABLES shop.t WITH READ LOCK"],
+    on: MYSQL,
+    waits: MYSQL,
+  },
+  {
+    name: "an idle FLUSH TABLES … FOR EXPORT",
+    before: ["FLUSH TABLES shop.t FOR EXPORT"],
+    on: MYSQL,
+    waits: MYSQL,
+  },
+  { name: "a session in GET_LOCK", running: "SELECT GET_LOCK('held', 20)", on: BOTH, waits: [] },
+];
+
+for (const flavor of ["mysql", "mariadb"] as const) {
+  Deno.test(`the guard names just those that keep the lock waiting (${flavor})`, async (test) => {
+    const server = await startServer(flavor);
+    const admin = await connect(server);
+    try {
+      await admin.query("CREATE DATABASE shop");
+      await admin.query("CREATE TABLE shop.t (a INT) ENGINE=InnoDB");
+      await admin.query("INSERT INTO shop.t VALUES (1)");
+      await admin.query("CREATE TABLE shop.u (a INT) ENGINE=InnoDB");
+      await admin.query("INSERT INTO shop.u VALUES (1)");
+      await admin.query("DO GET_LOCK('held', 0)");
+      const [version] = await admin.query("SELECT @@version AS v, @@version_comment AS c");
+      const parsed = parseVersion(String(version?.["v"]), String(version?.["c"]));
+      assert.ok(parsed !== null);
+      const can = capabilitiesOf(parsed);
+      for (const { name, before, running, on, waits } of CASES) {
+        for (const [of, method] of on) {
+          if (of !== flavor) continue;
+          const doesWait = waits.some(([a, b]) => a === of && b === method);
+          await test.step(`${method}, ${name}: ${doesWait ? "waits, and it is named" : "does not wait, and nobody is named"}`, async () => {
+            const other = await connect(server);
+            for (const statement of before ?? []) await other.query(statement);
+            const work = running === undefined ? null : other.query(running).catch(() => null);
+            await sleep(running === undefined ? 50 : 250);
+            try {
+              const policy = { method: METHODS[method], can, ownIds: [admin.id], thresholdMs: 0 };
+              const rows = await admin.query(
+                "SELECT id AS Id, user AS User, command AS Command, time AS Time, state AS State, info AS Info FROM information_schema.processlist",
+              );
+              const idle = can.idleLocksStatement === null
+                ? []
+                : await admin.query(can.idleLocksStatement);
+              const named = [
+                ...findBlockers(rows, policy),
+                ...findIdleBlockers(idle, policy),
+              ].some(({ id }) => id === other.id);
+              assert.deepEqual(
+                { lockWaits: await waitsFor(server, method), named },
+                { lockWaits: doesWait, named: doesWait },
+              );
+            } finally {
+              await admin.query(`KILL ${other.id}`).catch(() => null);
+              await work;
+              await other.close().catch(() => null);
+            }
+          });
+        }
+      }
+    } finally {
+      await admin.close();
+      await discard(server);
+    }
+  });
+}
+
+/** Whether the method's lock statements wait for longer than a second. */
+async function waitsFor(
+  server: Parameters<typeof connect>[0],
+  method: MethodName,
+): Promise<boolean> {
+  const session: Connection = await connect(server);
+  try {
+    await session.query("SET SESSION lock_wait_timeout=1");
+    for (const statement of METHODS[method].acquire) await session.query(statement);
+    return false;
+  } catch {
+    return true;
+  } finally {
+    await session.query(METHODS[method].release).catch(() => null);
+    await session.close();
+  }
+}
