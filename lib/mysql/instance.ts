@@ -750,7 +750,6 @@ export async function killLockSession(
 function sessionSettings(lockWaitTimeoutMs: number, can: Capabilities): string {
   const seconds = Math.ceil(lockWaitTimeoutMs / 1000);
   const settings = [
-    "autocommit=1",
     `wait_timeout=${WAIT_TIMEOUT_S}`,
     `lock_wait_timeout=${seconds}`,
     // One second more, so that lock_wait_timeout speaks first and says what it was.

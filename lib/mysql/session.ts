@@ -8,6 +8,7 @@ import { constants, publicEncrypt } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { type Connection, createConnection } from "mysql2";
 import { limitAnswers } from "./answer_limit.ts";
+import { type SessionSetting, sessionSettingsFor, setStatement } from "./session_settings.ts";
 import { lookAtSocket } from "./trusted_socket.ts";
 
 /** A result row: column name to value. */
@@ -56,6 +57,9 @@ export interface SessionOptions {
 
 /** ER_UNKNOWN_SYSTEM_VARIABLE. */
 const UNKNOWN_VARIABLE = 1193;
+
+/** ER_OPTION_PREVENTS_STATEMENT: with max_session_mem_used=8192 MariaDB takes only short ones. */
+const TOO_LITTLE_MEMORY = 1290;
 
 /**
  * Opens a session.
@@ -132,13 +136,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       stream.once("close", () => failed(new Error("The server closed the connection")));
     });
     listenForLoss(connection, stream, lost);
-    // First of all: with a global wsrep_sync_wait every SELECT and SHOW of ours would wait for the
-    // cluster, for ever on a node that is locked (10.11.19). Elsewhere the variable is unknown.
-    await query("SET /* locktables */ SESSION wsrep_sync_wait=0", options.limitMs).catch(
-      (error: { errno?: number }) => {
-        if (error.errno !== UNKNOWN_VARIABLE) throw error;
-      },
-    );
+    await settle(serverVersion, (sql) => query(sql, options.limitMs));
     const [row] = await query("SELECT /* locktables */ CONNECTION_ID() AS id", options.limitMs);
     return {
       id: Number(row?.["id"]),
@@ -151,6 +149,27 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     isClosed = true;
     connection.destroy();
     throw Object.assign(unknownLogin(error) ?? error as object, { serverVersion });
+  }
+}
+
+/**
+ * First of all: puts what the server's global settings would change to what our statements are
+ * written for. Where the server does not take it at once, because an odd version lacks one of them
+ * or has no memory to spare, each is set by itself, and only one that it does not have may fail.
+ */
+async function settle(
+  serverVersion: string | undefined,
+  query: (sql: string) => Promise<unknown>,
+): Promise<void> {
+  const { known, perhaps } = sessionSettingsFor(serverVersion);
+  const isSet = (settings: readonly SessionSetting[], ignored: readonly number[]) =>
+    query(setStatement(settings)).then(() => true, (error: { errno?: number }) => {
+      if (error.errno === undefined || !ignored.includes(error.errno)) throw error;
+      return false;
+    });
+  const isDone = await isSet(known, [UNKNOWN_VARIABLE, TOO_LITTLE_MEMORY]);
+  for (const setting of isDone ? perhaps : [...known, ...perhaps]) {
+    await isSet([setting], [UNKNOWN_VARIABLE]);
   }
 }
 
