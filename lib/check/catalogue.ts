@@ -160,6 +160,7 @@ export const CATALOGUE = {
   "replica-stopped": { severity: "warning", theme: "server" },
   "replica-failing": { severity: "warning", theme: "server" },
   "replica-position-inexact": { severity: "warning", theme: "server" },
+  "writers-give-up": { severity: "warning", theme: "server" },
   "group-member-not-online": { severity: "warning", theme: "server" },
   "read-only-left": { severity: "warning", theme: "server" },
   "thread-pool": { severity: "warning", theme: "server" },

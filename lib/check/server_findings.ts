@@ -8,6 +8,7 @@ import type { MethodChoice } from "../mysql/methods.ts";
 import { globalPrivileges, isAnonymous } from "../mysql/privileges.ts";
 import { SIZED_TABLES, type Survey, TABLES_MOST, type UnloggedTable } from "../mysql/survey.ts";
 import type { GroupMember, ReplicaPosition, WsrepPosition } from "../mysql/topology.ts";
+import { formatDuration } from "../options/duration.ts";
 import { describeHolder } from "../mysql/server_name.ts";
 import { EXIT, refusal } from "../report/refusal.ts";
 import type { FindingCode } from "./catalogue.ts";
@@ -26,6 +27,8 @@ export interface ServerFacts {
   readonly survey: Survey;
   /** The share of `max_connections` that counts as crowded (`connection_mark`). */
   readonly connectionMark: number | null;
+  /** Longest time the lock is held (`hold_timeout`), in milliseconds. */
+  readonly holdTimeoutMs: number;
   /** Sessions of the window that is open in this guest. */
   readonly ownIds: readonly number[];
 }
@@ -381,6 +384,22 @@ const redoLog: Decider = (server) => {
   )];
 };
 
+/**
+ * A writer waits behind the lock for the server's own `lock_wait_timeout`, counted in seconds, and
+ * then fails with error 1205; `innodb_lock_wait_timeout` is about row locks and makes no difference.
+ */
+const writers: Decider = (server) => {
+  const { facts, survey, holdTimeoutMs } = server;
+  const waitS = survey.variables.get("lock_wait_timeout");
+  return waitS === undefined || Number(waitS) * 1_000 >= holdTimeoutMs ? [] : [of(
+    server,
+    "writers-give-up",
+    `${facts.name}: lock_wait_timeout=${waitS} on the server is below hold_timeout (${
+      formatDuration(holdTimeoutMs)
+    }): a writer that waits longer than ${waitS} s behind the lock fails with error 1205; expected a longer one, or a shorter hold_timeout`,
+  )];
+};
+
 const DECIDERS: readonly Decider[] = [
   method,
   warnings,
@@ -397,6 +416,7 @@ const DECIDERS: readonly Decider[] = [
   readOnly,
   tables,
   performanceSchema,
+  writers,
   binlog,
   redoLog,
 ];

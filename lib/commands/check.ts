@@ -325,7 +325,7 @@ async function examine(
 async function ask(
   instance: Instance,
   { name, connection }: InstanceSettings,
-  { connectionMark }: Settings,
+  { connectionMark, holdTimeoutMs }: Settings,
   context: Context,
 ): Promise<Examined["outcome"]> {
   const { deadlineMs } = context;
@@ -360,6 +360,7 @@ async function ask(
       look,
       survey: surveyed,
       connectionMark,
+      holdTimeoutMs,
       ownIds,
     },
     storage: { instance: name, directories, outside },

@@ -43,6 +43,7 @@ const SYSTEM_SCHEMAS = ["mysql", "information_schema", "performance_schema", "sy
 const VARIABLES = [
   "gtid_mode",
   "group_replication_group_name",
+  "lock_wait_timeout",
   "replica_parallel_workers",
   "slave_parallel_workers",
 ];

@@ -49,6 +49,7 @@ const FACTS: ServerFacts = {
   look: { blockers: [], newborn: [], killed: [], crowded: null },
   survey: SURVEY,
   connectionMark: 0.9,
+  holdTimeoutMs: 60_000,
   ownIds: [],
 };
 
@@ -208,6 +209,18 @@ const CASES: readonly ServerCase[] = [
     remedy: /GRANT SELECT ON performance_schema\.\* TO 'root'@'localhost'"$/,
   },
   { name: "a replica runs", facts: replica({}), codes: ["replica"] },
+  {
+    name: "writers give up before the lock does",
+    facts: surveyed({ variables: new Map([["lock_wait_timeout", "59"]]) }),
+    codes: ["writers-give-up"],
+    title: /lock_wait_timeout=59 .* below hold_timeout \(1m\): .* error 1205/,
+    remedy: null,
+  },
+  {
+    name: "writers wait as long as the lock is held",
+    facts: surveyed({ variables: new Map([["lock_wait_timeout", "60"]]) }),
+    codes: [],
+  },
   {
     name: "a replica is stopped",
     facts: replica({ sql_running: "No" }),

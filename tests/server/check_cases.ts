@@ -913,6 +913,12 @@ const SERVER: readonly CheckCase[] = [
     remedy: "none",
   },
   {
+    code: "writers-give-up",
+    name: "the server's lock_wait_timeout is shorter than the hold",
+    given: sql(["SET GLOBAL lock_wait_timeout=5"], ["SET GLOBAL lock_wait_timeout=86400"]),
+    remedy: "none",
+  },
+  {
     code: "log-in-memory",
     name: "commits stay in memory",
     given: sql(
