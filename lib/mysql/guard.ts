@@ -58,14 +58,10 @@ const DML = ["select", "with", "insert", "update", "delete", "replace", "load"];
 const READERS = ["select", "show", "describe", "desc", "explain", "with", "table", "values"];
 /** First words of statements that do not touch a table at all. */
 const HARMLESS = ["use", "kill", "begin", "rollback", "start"];
-/** First words of statements that touch a table only in a subquery. */
+/** First words of statements that touch a table only in a subquery or a stored function. */
 const EVALUATES = ["set", "do"];
-const SUBQUERY = /\(\s*(select|with|table|values)\b/i;
 /** What only shows a plan, or what the server itself is about. */
 const SHOWS = /^(?:explain\b(?!.*\banalyze\b)|show\s+(?:binlog|relaylog)\s+events\b)/is;
-/** A query that names no table. */
-const NAMES_A_TABLE = /\b(from|table|join|into)\b/i;
-const CALLS = /\b([a-z_][a-z0-9_]*)\s*\(/gi;
 /**
  * The server's own functions that people wait in. Any other may be a stored one, which can read a
  * table that the statement does not name.
@@ -79,7 +75,13 @@ const WAITING_FUNCTIONS = [
   "master_gtid_wait",
   "wait_for_executed_gtid_set",
   "wait_until_sql_thread_after_gtids",
-];
+].join("|");
+/** A call of one of them. Without parentheses inside there is no subquery and no other call. */
+const WAITING_CALL = new RegExp(`(?<![\`.\\w$])(?:${WAITING_FUNCTIONS})\\s*\\([^()]*\\)`, "gi");
+/** A SELECT of nothing but such calls. */
+const SELECTS_CALLS = /^select\s+\?(?:\s*,\s*\?)*\s*;?\s*$/i;
+/** MariaDB's settings for one statement, which comes behind them. */
+const SET_STATEMENT = /^set\s+statement\s.*?\sfor\s+(?=[a-z(])/is;
 /** A SELECT that takes its rows for writing. */
 const LOCKS_ROWS = /\bfor\s+update\b/i;
 /** The same behind a common table expression: WITH … UPDATE, WITH … DELETE. */
@@ -203,25 +205,20 @@ export function findVictims(
   );
 }
 
-function kindOf(statement: string): "reader" | "writer" | null {
-  if (statement.trim() === "") return null;
+function kindOf(text: string): "reader" | "writer" | null {
+  if (text.trim() === "") return null;
+  const statement = withoutComments(text).replace(SET_STATEMENT, "");
   const word = firstWord(statement);
-  if (HARMLESS.includes(word)) return null;
-  if (EVALUATES.includes(word)) return SUBQUERY.test(statement) ? "reader" : null;
-  if (SHOWS.test(withoutComments(statement))) return null;
-  if (word === "select" && waitsForNoTable(statement)) return null;
+  if (HARMLESS.includes(word) || SHOWS.test(statement)) return null;
+  // Waiting calls become a mark; what has parentheses still may be in a table.
+  const marked = statement.replaceAll("?", "").replace(WAITING_CALL, "?");
+  if (EVALUATES.includes(word)) return marked.includes("(") ? "reader" : null;
+  if (SELECTS_CALLS.test(marked)) return null;
   const isReader = READERS.includes(word) && !LOCKS_ROWS.test(statement) &&
     !(word === "with" && WRITES_AFTER_WITH.test(statement));
   // No word at all is a comment that the process list cut off: it counts as a write, because
   // a wait too long costs a refusal and a blocker missed costs every writer its turn.
   return isReader ? "reader" : "writer";
-}
-
-/** Whether a SELECT only calls functions of the server's own. */
-function waitsForNoTable(statement: string): boolean {
-  if (NAMES_A_TABLE.test(statement)) return false;
-  const called = [...statement.matchAll(CALLS)].map(([, name]) => (name ?? "").toLowerCase());
-  return called.length > 0 && called.every((name) => WAITING_FUNCTIONS.includes(name));
 }
 
 /** The first word after comments and parentheses; that of `/*!40000 ALTER` is `alter`. */

@@ -35,6 +35,14 @@ const CASES: readonly Case[] = [
   { name: "DO of a subquery", running: `DO ${SLOW}`, on: BOTH, waits: MYSQL },
   { name: "SET of a subquery", running: `SET @x = ${SLOW}`, on: BOTH, waits: MYSQL },
   { name: "SET without a table", running: "SET @x = SLEEP(20)", on: BOTH, waits: [] },
+  { name: "DO of a stored function", running: "DO shop.slow()", on: BOTH, waits: MYSQL },
+  { name: "SELECT of a stored function", running: "SELECT shop.slow()", on: BOTH, waits: MYSQL },
+  {
+    name: "SET STATEMENT … FOR UPDATE",
+    running: "SET STATEMENT max_statement_time=30 FOR UPDATE shop.u SET a = 2 WHERE SLEEP(20) = 0",
+    on: MARIADB,
+    waits: [["mariadb", "ftwrl"]],
+  },
   {
     name: "a common table expression",
     running: `WITH a AS ${SLOW} SELECT * FROM a`,
@@ -103,6 +111,9 @@ for (const flavor of ["mysql", "mariadb"] as const) {
       await admin.query("INSERT INTO shop.t VALUES (1)");
       await admin.query("CREATE TABLE shop.u (a INT) ENGINE=InnoDB");
       await admin.query("INSERT INTO shop.u VALUES (1)");
+      await admin.query(
+        `CREATE FUNCTION shop.slow() RETURNS INT READS SQL DATA RETURN ${SLOW}`,
+      );
       await admin.query("DO GET_LOCK('held', 0)");
       const [version] = await admin.query("SELECT @@version AS v, @@version_comment AS c");
       const parsed = parseVersion(String(version?.["v"]), String(version?.["c"]));
