@@ -11,7 +11,8 @@ import { dropInstallRights } from "./lib/sys/install_rights.ts";
 
 async function run(args: readonly string[]): Promise<ExitCode> {
   const hook = hookCallOf(process.argv0, args);
-  const isLocker = hook === null && args[0] === "locker";
+  const internal = hook === null ? args[0] : undefined;
+  const isLocker = internal === "locker";
   if (hook !== null || isLocker) dropInstallRights();
   switch (hook?.command) {
     case "pre-freeze": {
@@ -30,8 +31,20 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     const { parseCaller } = await import("./lib/hooks/callers.ts");
     return await locker(args[1] === "--caller" ? parseCaller(args[2]) : null);
   }
+  if (internal === "errand") {
+    if (args[1] !== "touch") dropInstallRights(); // which looks at any path of ours
+    const { errand } = await import("./lib/commands/errand.ts");
+    return await errand(args[1]);
+  }
+  const { attend, ATTENDED, isAttended, tellEnd } = await import("./lib/commands/attended.ts");
+  if (isAttended(args)) return await attend(args);
   const { cli } = await import("./lib/commands/cli.ts");
-  return await cli(args);
+  if (internal !== ATTENDED) return await cli(args);
+  const { beAttendedBy } = await import("./lib/sys/attendance.ts");
+  beAttendedBy(Number(args[1]));
+  const code = await cli(args.slice(2));
+  tellEnd(code);
+  return code;
 }
 
 if (import.meta.main) {

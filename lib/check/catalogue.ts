@@ -75,6 +75,7 @@ export const CATALOGUE = {
     hides: SERVERS,
   },
   "bad-setting": { severity: "error", theme: "option-file", exit: EXIT.badSetup, hides: SERVERS },
+  "disk-silent": { severity: "error", theme: "directories", exit: EXIT.badSetup },
   "path-unusable": { severity: "error", theme: "directories", exit: EXIT.badSetup },
   "directory-untrusted": { severity: "error", theme: "directories", exit: EXIT.badSetup },
   "disk-full": { severity: "error", theme: "directories", exit: EXIT.badSetup },

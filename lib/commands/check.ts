@@ -25,9 +25,10 @@ import { type OptionLine, readOptionFile } from "../options/option_file.ts";
 import { type InstanceSettings, type Settings, settingsFrom } from "../options/settings.ts";
 import { checkText } from "../report/check_text.ts";
 import { sayAll } from "../report/print.ts";
-import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
+import { type ExitCode, isRefusal, type Refusal } from "../report/refusal.ts";
 import { atMost } from "../sys/at_most.ts";
 import { elapsedMs, type Instant, rfc3339, systemClock } from "../sys/clock.ts";
+import { silentDisk } from "../sys/disk.ts";
 import { effectiveUser, type FileLook, lookAt, placeOf } from "../sys/guest_files.ts";
 import { guestTree, unsafeProgram } from "../sys/guest_tree.ts";
 import { dropInstallWriteRights } from "../sys/install_rights.ts";
@@ -186,7 +187,7 @@ async function gatherDirectories(context: Context): Promise<Gathered> {
       refusal: isRefusal(privacy)
         ? privacy
         : mayTry
-        ? await atMost(tryDirectory(path, bytes), TRIAL_LIMIT_MS, tooSlow(path))
+        ? await atMost(tryDirectory(path, bytes), TRIAL_LIMIT_MS, silentDisk(path, TRIAL_LIMIT_MS))
         : null,
     });
   }));
@@ -214,15 +215,6 @@ function gatherHooks(): Promise<Gathered> {
       unsafe: unsafeProgram(program),
     }),
   });
-}
-
-function tooSlow(path: string): Refusal {
-  return refusal(
-    EXIT.badSetup,
-    "path-unusable",
-    `${path} did not take a small file within ${TRIAL_LIMIT_MS} ms`,
-    "The disk is frozen, or too slow for a window",
-  );
 }
 
 async function gatherWindow({ now, window }: Context): Promise<Gathered> {
@@ -294,7 +286,7 @@ async function examine(
   context: Context,
 ): Promise<Examined> {
   const { name, connection } = settings;
-  const socket = instanceSocket(connection.socket);
+  const socket = await instanceSocket(connection.socket);
   // The very steps of pre-freeze, up to the one before the lock.
   const opening = openInstance({
     ...all,

@@ -7,9 +7,11 @@ import { dryRunText, listText, stepsText } from "../report/install_text.ts";
 import { complainOf, sayAll } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import { rfc3339, systemClock } from "../sys/clock.ts";
+import { diskAnswered } from "../sys/disk.ts";
 import { unusable } from "../sys/files.ts";
 import { effectiveUser } from "../sys/guest_files.ts";
 import { applySteps, guestTree, StepError, unsafeProgram } from "../sys/guest_tree.ts";
+import { STATE_DIR } from "../sys/paths.ts";
 import { readReceipt, removeReceipt, writeReceipt } from "../sys/receipt_file.ts";
 import { VERSION } from "../version.ts";
 
@@ -25,7 +27,7 @@ export interface InstallOptions {
 
 /** Puts the hooks of some callers in place: of all of them or, on a refusal, of none. */
 export async function install(options: InstallOptions): Promise<ExitCode> {
-  const ready = prepare("install");
+  const ready = await prepare("install");
   if (isRefusal(ready)) return await complainOf(ready);
   const { receipt: before, program } = ready;
   const requests = options.callers.map((caller): InstallRequest => ({
@@ -90,9 +92,9 @@ export async function listCallers(): Promise<ExitCode> {
 }
 
 /** What every change of hooks begins with: root, a program that may be started, a receipt. */
-export function prepare(
+export async function prepare(
   command: "install" | "uninstall",
-): { readonly receipt: Receipt; readonly program: string } | Refusal {
+): Promise<{ readonly receipt: Receipt; readonly program: string } | Refusal> {
   if (effectiveUser() !== 0) {
     return refusal(
       EXIT.badSetup,
@@ -111,6 +113,8 @@ export function prepare(
       `Leave it to root alone: ${unsafe.remedy}`,
     );
   }
+  // Nothing is begun on a frozen disk: who waits there is stopped, and would leave a part of it.
+  await diskAnswered(STATE_DIR);
   const receipt = readReceipt();
   return isRefusal(receipt) ? receipt : { receipt, program };
 }

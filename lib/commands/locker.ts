@@ -7,10 +7,15 @@ import { type OptionWarning, readOptionFile } from "../options/option_file.ts";
 import { type Settings, settingsFrom } from "../options/settings.ts";
 import { complainOf } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
+import { atMost } from "../sys/at_most.ts";
+import { silentDisk } from "../sys/disk.ts";
 import { optionFileReader } from "../sys/option_file_reader.ts";
 import { readIfThere } from "../sys/files.ts";
 import { OPTION_FILE, WINDOW_FILE } from "../sys/paths.ts";
 import { parseRecord } from "../window/parse_record.ts";
+
+/** Longest wait for the option file's disk: below pre-freeze's patience with a locker that starts. */
+const OPTION_FILE_LIMIT_MS = 3_000;
 
 /** Runs one window from its start to its end. */
 export async function locker(caller: Caller | null): Promise<ExitCode> {
@@ -27,7 +32,11 @@ export async function locker(caller: Caller | null): Promise<ExitCode> {
   // Files of ours are root's alone, whatever umask the caller has.
   Deno.umask(0o077);
   const starter = openStarterLink();
-  const read = readSettings(caller);
+  // On the pool; reading it waits on the main thread.
+  const looking = Deno.stat(OPTION_FILE).then(() => true, () => true);
+  const read = await atMost(looking, OPTION_FILE_LIMIT_MS, false)
+    ? readSettings(caller)
+    : silentDisk(OPTION_FILE, OPTION_FILE_LIMIT_MS);
   if (isRefusal(read)) {
     starter.send({ event: "refused", refusal: read });
     return read.code;

@@ -5,18 +5,16 @@
 import { askLocker, type ControlWord } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
 import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../report/print.ts";
-import { EXIT, type ExitCode, isRefusal, type Refusal } from "../report/refusal.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import { closedLine, isGoodEnd, isUnseenEnd, unseenLine } from "../report/window_text.ts";
 import { atMost } from "../sys/at_most.ts";
 import { systemClock } from "../sys/clock.ts";
+import { silentDisk } from "../sys/disk.ts";
+import { runErrand } from "../sys/errand.ts";
+import { SYNC_PROGRAMS } from "../sys/flush.ts";
 import { exists, readIfThere, removeIfThere } from "../sys/files.ts";
-import {
-  isBelieved,
-  privacyNow,
-  RUN_DIRECTORY,
-  STATE_DIRECTORY,
-} from "../sys/private_directory.ts";
-import { RECORD_FILE, RUN_DIR, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
+import { privacyNow, RUN_DIRECTORY } from "../sys/private_directory.ts";
+import { RUN_DIR, STATE_DIR, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
 import { parseRecord } from "../window/parse_record.ts";
 import { recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
 
@@ -33,6 +31,12 @@ const END_LIMIT_MS = 2_000;
 const STARTING_LIMIT_MS = 6_000;
 const STARTING_PAUSE_MS = 20;
 
+/** Longest wait for the record of a window whose locker is gone. */
+const RECORD_LIMIT_MS = 2_000;
+
+/** Longest wait for the end of a silent locker's sessions: socket, login and one statement. */
+const CUT_LIMIT_MS = 6_000;
+
 /** How closing a window ended. */
 export type Closing =
   | { readonly kind: "closed"; readonly record: WindowRecord }
@@ -45,10 +49,15 @@ export type Closing =
 
 /** The hook. `isAborted`: the caller gave up its snapshot. */
 export async function postThaw(isAborted: boolean): Promise<ExitCode> {
-  Deno.permissions.revokeSync({ name: "run" }); // starts no program
+  // Starts nothing but an errand of our own.
+  for (const command of SYNC_PROGRAMS) Deno.permissions.revokeSync({ name: "run", command });
   beBrief();
   const closing = await closeFreezeWindow(isAborted);
-  const last = lastOf(closing);
+  const last = await lastOf(closing);
+  if (last === "silent") {
+    await complainOf(cannotTell());
+    return isAborted ? EXIT.ok : EXIT.notHeld;
+  }
   if (!isAborted && last !== null && isUnseenEnd(last)) {
     await complain(unseenLine(last));
     return EXIT.notHeld;
@@ -81,12 +90,14 @@ export async function postThaw(isAborted: boolean): Promise<ExitCode> {
 }
 
 /** The window that a thaw is for, as far as it can be known. */
-function lastOf(closing: Closing): WindowRecord | null {
+async function lastOf(closing: Closing): Promise<WindowRecord | "silent" | null> {
   switch (closing.kind) {
     case "closed":
       return closing.record;
-    case "nothing":
-      return isBelieved(STATE_DIRECTORY) ? parseRecord(readIfThere(RECORD_FILE)) : null;
+    case "nothing": {
+      const read = await runErrand<string | null>("read-record", null, RECORD_LIMIT_MS);
+      return read === null ? "silent" : parseRecord(read.value);
+    }
     case "untrusted":
     case "unreadable":
     case "no-answer":
@@ -94,6 +105,13 @@ function lastOf(closing: Closing): WindowRecord | null {
     default:
       return closing satisfies never;
   }
+}
+
+/** Without the record a pre-freeze that was cut off and none at all look the same. */
+function cannotTell(): Refusal {
+  const { reason, summary, hint } = silentDisk(STATE_DIR, RECORD_LIMIT_MS);
+  const what = "No window is open; whether the last pre-freeze was cut off cannot be told";
+  return refusal(EXIT.notHeld, reason, `${what}: ${summary}`, hint);
 }
 
 /** Closes the window and waits until nothing of it is left. */
@@ -175,9 +193,14 @@ async function closeWithoutLocker(): Promise<Closing> {
     // Its socket is closed, which ends a lock that is held; on MySQL not one that still waits.
     if (!last.was_held) await cutSessions(last);
     // Only on this path: a locker that could, has written its record itself.
-    const { closeRecord } = await import("../sys/record_file.ts");
-    const unwritten = await closeRecord(record);
-    if (isRefusal(unwritten)) await complainOf(unwritten);
+    const written = await runErrand<Refusal | null>(
+      "close-record",
+      record,
+      RECORD_LIMIT_MS,
+      "goes-on",
+    );
+    const unwritten = written === null ? silentDisk(STATE_DIR, RECORD_LIMIT_MS) : written.value;
+    if (unwritten !== null) await complainOf(unwritten);
   }
   clearRunDirectory();
   return { kind: "closed", record };
@@ -189,7 +212,8 @@ async function cutSilentLocker(): Promise<string> {
   return `${await cutSessions(window)}. End it: kill -9 ${window.locker_pid}`;
 }
 
-/** Imported only here: the usual thaw has a locker that does this itself. */
+/** The usual thaw has a locker that does this itself. */
 async function cutSessions(window: WindowRecord): Promise<string> {
-  return await (await import("./cut_sessions.ts")).cutSessions(window);
+  const cut = await runErrand<string>("cut-sessions", window, CUT_LIMIT_MS);
+  return cut?.value ?? `Its sessions could not be ended within ${CUT_LIMIT_MS} ms`;
 }

@@ -13,9 +13,11 @@ import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report
 import { parseRecord } from "../window/parse_record.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { atMost } from "../sys/at_most.ts";
-import { readIfThere, removeIfThere } from "../sys/files.ts";
+import { DISK_SILENT, silentDisk } from "../sys/disk.ts";
+import { runErrand, silentPath } from "../sys/errand.ts";
+import { readIfThere } from "../sys/files.ts";
 import { linesOf } from "../sys/lines.ts";
-import { RESERVED_FILE, WINDOW_FILE } from "../sys/paths.ts";
+import { KNOWN_SOCKETS, OPTION_FILE, STATE_DIR, WINDOW_FILE } from "../sys/paths.ts";
 
 /** Longest wait for a locker to say that it runs and has read its options, in milliseconds. */
 const START_LIMIT_MS = 5_000;
@@ -31,6 +33,12 @@ const ENDED_LIMIT_MS = 100;
 
 /** VMware kills 5 s after its TERM; by then the locker must be gone. */
 const CANCEL_LIMIT_MS = 4_000;
+
+/** Longest wait for the end of a dead locker's sessions: socket, login and one statement. */
+const CUT_LIMIT_MS = 6_000;
+
+/** Longest wait for a dead locker's file to be gone: a busy disk's second. */
+const DISCARD_LIMIT_MS = 1_000;
 
 /** Longest wait for a running locker to say since when it holds. */
 const STATUS_LIMIT_MS = 1_000;
@@ -148,7 +156,8 @@ async function startLocker(caller: Caller | null): Promise<Opening> {
         if (record === null) break;
         return { kind: "frozen", record };
       case "refused":
-        await atMost(child.status, END_LIMIT_MS, null);
+        // Where its disk does not answer it stays, with nothing in its hands, until it can clear up.
+        if (message.refusal.reason !== DISK_SILENT) await atMost(child.status, END_LIMIT_MS, null);
         return refused(message.refusal);
       case undefined:
         // Silent or dead: killing it is the one thing that is sure to end the lock, because
@@ -173,13 +182,12 @@ async function endLocker(child: Deno.ChildProcess): Promise<Refusal> {
   if (wasAlive) killQuietly(child);
   const status = ended ?? await atMost(child.status, END_LIMIT_MS, null);
   const window = parseRecord(readIfThere(WINDOW_FILE));
-  if (window !== null) {
-    // On MySQL a lock statement that waits outlives its client.
-    const { cutSessions } = await import("./cut_sessions.ts");
-    await cutSessions(window);
-  }
+  // On MySQL a lock statement that waits outlives its client.
+  if (window !== null) await runErrand("cut-sessions", window, CUT_LIMIT_MS);
   clearRunDirectory();
-  removeIfThere(RESERVED_FILE);
+  await runErrand("discard-reserved", null, DISCARD_LIMIT_MS, "goes-on");
+  const silent = wasAlive ? await silentPath([OPTION_FILE, STATE_DIR, ...KNOWN_SOCKETS]) : null;
+  if (silent !== null) return silentDisk(silent, START_LIMIT_MS);
   return refusal(
     wasAlive ? EXIT.lockNotObtained : EXIT.defect,
     wasAlive ? "locker-silent" : "locker-died",

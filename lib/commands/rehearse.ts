@@ -11,6 +11,9 @@ import {
   type Rehearsal,
   rehearsalText,
 } from "../report/window_text.ts";
+import { silentDisk } from "../sys/disk.ts";
+import { silentPath } from "../sys/errand.ts";
+import { OPTION_FILE } from "../sys/paths.ts";
 import { SCHEMA_VERSION } from "../window/record.ts";
 import { longestStallMs } from "../window/stall.ts";
 import { readSettings } from "./locker.ts";
@@ -70,13 +73,15 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
 
 /** Sessions of our own that count who waits; opened before the lock, like every connection. */
 async function watchers(): Promise<Session[] | Refusal> {
+  const silent = await silentPath([OPTION_FILE]);
+  if (silent !== null) return silentDisk(silent, LOOK_LIMIT_MS);
   const read = readSettings(null);
   if (isRefusal(read)) return read;
   const opened = await Promise.allSettled(
-    read.settings.instances.map(({ connection }) =>
-      openSession({
+    read.settings.instances.map(async ({ connection }) =>
+      await openSession({
         ...connection,
-        socket: instanceSocket(connection.socket),
+        socket: await instanceSocket(connection.socket),
         limitMs: LOOK_LIMIT_MS,
         onLost: () => {}, // the count ends; the window has its own sessions
       })

@@ -23,7 +23,7 @@ export interface UninstallOptions {
 
 /** Takes hooks away. */
 export async function uninstall(options: UninstallOptions): Promise<ExitCode> {
-  const ready = prepare("uninstall");
+  const ready = await prepare("uninstall");
   if (isRefusal(ready)) return await complainOf(ready);
   // Its thaw would find no hook, and the lock would stay until it expires.
   const running = await askLocker("status", STATUS_LIMIT_MS);

@@ -14,10 +14,17 @@ import type { Coordinates } from "../mysql/coordinates.ts";
 import type { InexactPosition } from "../mysql/image_position.ts";
 import { atMost } from "../sys/at_most.ts";
 import { elapsedMs, remainingMs, systemClock } from "../sys/clock.ts";
+import { DISK_SILENT, silentDisk } from "../sys/disk.ts";
 import { removeIfThere } from "../sys/files.ts";
 import { instanceSocket } from "../mysql/instance_socket.ts";
 import { type Flush, flushEverything, flushFilesystemsOf } from "../sys/flush.ts";
-import { RECORD_FILE, WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
+import {
+  RECORD_FILE,
+  STATE_DIR,
+  WAIT_FOR_LOCK,
+  WAIT_FOR_SNAPSHOT,
+  WINDOW_FILE,
+} from "../sys/paths.ts";
 import { closeRecord, type ReservedRecord, reserveRecord } from "../sys/record_file.ts";
 import { VERSION } from "../version.ts";
 import { type InstanceRecord, recordOf, type TimelineEntry } from "../window/record.ts";
@@ -32,7 +39,7 @@ import {
   type WindowEvent,
 } from "../window/window.ts";
 import { openControlServer } from "./control_server.ts";
-import { openLockFiles, watchLockFile, writeWindowFile } from "./run_directory.ts";
+import { openLockFiles, watchLockFile, windowFileIs, writeWindowFile } from "./run_directory.ts";
 import type { StarterLink } from "./starter_link.ts";
 
 /** How often deadlines and the lock file are looked at: the accuracy of `hold_timeout`. */
@@ -58,6 +65,14 @@ const FLUSH_EVERYTHING_SHARE = 0.5;
 
 /** How many warnings a record keeps: whoever starts statements to be killed decides their number. */
 const WARNINGS_MOST = 100;
+
+/**
+ * The part of `freeze_timeout` that the place for the record may take, and the most of it in
+ * milliseconds: a busy disk needs less than a second; one that is frozen for another snapshot, or
+ * hangs, is not worth a longer wait.
+ */
+const RESERVE_SHARE = 0.5;
+const RESERVE_LIMIT_MS = 5_000;
 
 /** How long whoever waits for the verdict waits for the disk too: the disk may be frozen. */
 const FINAL_RECORD_LIMIT_MS = 1_000;
@@ -101,6 +116,8 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
   let window: Window = openWindow({ freezeTimeoutMs, holdTimeoutMs, stallLimitMs }, openedAt);
   let flushing: Flush | null = null;
   let reserved: ReservedRecord | null = null;
+  /** Settles when nothing that belongs to the reservation is under way any more. */
+  let reserving: Promise<void> | null = null;
   let detail: string | null = null;
   const over = Promise.withResolvers<void>();
 
@@ -214,6 +231,7 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
       if (window.phase !== "securing" || reserved === null) return;
       const writing = reserved.commit(record(asPromised(window)));
       reserved = null;
+      reserving = writing.then(() => {});
       waitingFor.add(RECORD_WRITING);
       advance("the coordinates");
       const [unwritten, unflushed] = await Promise.all([
@@ -253,19 +271,26 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
       const { wasHeld, refusal } = window;
       clearInterval(ticking);
       lockFile.close();
-      reserved?.discard();
+      const discarding = reserved?.discard();
       // tmpfs first: it is never frozen, and what is left there is what a late thaw finds.
       if (wasHeld) writeWindowFile(record());
       for (const path of [WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT]) removeIfThere(path);
-      const writing = closeRecord(record());
-      const unwritten = await atMost(writing, FINAL_RECORD_LIMIT_MS, stillFrozen());
+      const closed = record();
+      // What is still on its way to the disk would otherwise replace it.
+      const writing = Promise.all([reserving, discarding]).then(() => closeRecord(closed));
+      // Who is refused because the disk does not answer need not wait for it again.
+      const limitMs = refusal?.reason === DISK_SILENT ? 0 : FINAL_RECORD_LIMIT_MS;
+      const unwritten = await atMost(writing, limitMs, stillFrozen());
       if (unwritten !== null) warnings.push(`${unwritten.summary}. ${unwritten.hint}`);
       const taken = await control.answerWaiters(record());
       control.close();
-      if (taken > 0 || !wasHeld) removeIfThere(WINDOW_FILE);
-      else if (unwritten !== null) writeWindowFile(record());
+      const isTold = taken > 0 || !wasHeld;
+      if (unwritten !== null && wasHeld) writeWindowFile(record());
+      else if (isTold) removeIfThere(WINDOW_FILE);
       if (refusal !== null) starter.send({ event: "refused", refusal });
       await atMost(writing, FROZEN_DISK_LIMIT_MS, null);
+      // Until now it was the only trace of how the window closed; the next one has its own.
+      if (isTold && windowFileIs(windowId)) removeIfThere(WINDOW_FILE);
       over.resolve();
     },
   };
@@ -300,9 +325,22 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
   /** What is done once: writing everything out, and a place for the record. */
   const prepareDisk = async (): Promise<Refusal | null> => {
     const everything = flushEverything();
-    const place = await reserveRecord();
-    if (isRefusal(place)) return place;
-    reserved = place;
+    const reserveLimitMs = Math.min(settings.freezeTimeoutMs * RESERVE_SHARE, RESERVE_LIMIT_MS);
+    let isLate = false;
+    const reservation = reserveRecord().then(async (place) => {
+      if (isRefusal(place)) return place;
+      if (isLate || window.phase !== "preparing") await place.discard();
+      else reserved = place;
+      return null;
+    });
+    reserving = reservation.then(() => {});
+    const unreserved = await atMost(
+      reservation,
+      reserveLimitMs,
+      silentDisk(STATE_DIR, reserveLimitMs),
+    );
+    isLate = true;
+    if (unreserved !== null) return unreserved;
     const limitMs = settings.freezeTimeoutMs * FLUSH_EVERYTHING_SHARE;
     const unflushed = await atMost<Refusal | null, "late">(everything.done, limitMs, "late");
     if (unflushed === "late") {
@@ -323,12 +361,12 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
     // Here and not above: `sync` is at work while the driver is being parsed.
     const { openInstance } = await import("../mysql/instance.ts");
     const opened = await Promise.all(
-      settings.instances.map(({ name, connection }) =>
-        openInstance({
+      settings.instances.map(async ({ name, connection }) =>
+        await openInstance({
           ...settings,
           ...connection,
           name,
-          socket: instanceSocket(connection.socket),
+          socket: await instanceSocket(connection.socket),
           // It may be set longer than freeze_timeout; then that one counts.
           lockWaitTimeoutMs: Math.min(settings.lockWaitTimeoutMs, settings.freezeTimeoutMs),
           onLost: (why) => dispatch({ type: "SessionLost", why: `${name}: ${why}` }),

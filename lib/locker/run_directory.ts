@@ -1,6 +1,6 @@
 /** The run directory: the two lock files of the original method, and what is left in it by a crash. */
 import type { Refusal } from "../report/refusal.ts";
-import { exists, removeIfThere, replaceFile, unusable } from "../sys/files.ts";
+import { exists, readIfThere, removeIfThere, replaceFile, unusable } from "../sys/files.ts";
 import { makePrivate, RUN_DIRECTORY } from "../sys/private_directory.ts";
 import {
   LOCKER_SOCKET,
@@ -9,6 +9,7 @@ import {
   WAIT_FOR_SNAPSHOT,
   WINDOW_FILE,
 } from "../sys/paths.ts";
+import { parseRecord } from "../window/parse_record.ts";
 import type { WindowRecord } from "../window/record.ts";
 
 /**
@@ -73,6 +74,11 @@ export function clearRunDirectory(): void {
 /** Writes the window down for whoever comes when the locker is gone. */
 export function writeWindowFile(record: WindowRecord): void {
   replaceFile(WINDOW_FILE, `${JSON.stringify(record)}\n`);
+}
+
+/** Whether the window that is written down is the one with this id. */
+export function windowFileIs(windowId: string): boolean {
+  return parseRecord(readIfThere(WINDOW_FILE))?.window_id === windowId;
 }
 
 /** What can happen to `waitforsnapshot`; one of the two, once. */

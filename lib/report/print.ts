@@ -54,6 +54,11 @@ export async function sayAll(text: string): Promise<void> {
   }
 }
 
+/** Prints on stderr what a process of ours has written there. */
+export async function printAsItIs(text: string): Promise<void> {
+  if (text !== "") await print(Deno.stderr, text);
+}
+
 /** Prints one line of a hook on stdout. The most important line of a hook comes first. */
 export function sayBriefly(text: string): Promise<void> {
   return printLine(Deno.stdout, text, "");

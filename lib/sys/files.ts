@@ -1,4 +1,5 @@
 /** Small file operations with the care that a record under a lock needs. */
+import { parentOf } from "../hooks/tree.ts";
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 
 /** Whether there is anything at this path. */
@@ -79,7 +80,21 @@ export function unusable(path: string, doing: string, error: unknown): Refusal {
   return refusal(
     EXIT.badSetup,
     isFull ? "disk-full" : "path-unusable",
-    `Cannot ${doing} ${path}: ${message.replace(/: \w+ '.*$/, "")}`,
-    isFull ? `Free some space: df -h ${path}` : `Make it writable for root: ls -ld ${path}`,
+    `Cannot ${doing} ${path}: ${message.replace(/[:,] \w+ '.*$/, "")}`,
+    isFull
+      ? `Free some space or inodes: df -h ${parentOf(path)}; df -i ${parentOf(path)}`
+      : isReadOnly(error)
+      ? `Mount it for writing: ${remountCommand(parentOf(path))}`
+      : `Make it writable for root: ls -ld ${parentOf(path)}`,
   );
+}
+
+/** EROFS, which Deno has no class for. */
+export function isReadOnly(error: unknown): boolean {
+  return /os error 30|Read-only file system/.test(String(error));
+}
+
+/** Makes the filesystem of a path writable. */
+export function remountCommand(path: string): string {
+  return `mount -o remount,rw "$(findmnt -no TARGET -T ${path})"`;
 }

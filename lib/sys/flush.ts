@@ -12,8 +12,8 @@ export interface Flush {
   abandon(): void;
 }
 
-/** Where `sync` may be; both are compiled in as the only programs we may run besides ourselves. */
-const SYNC_PROGRAMS = ["/usr/bin/sync", "/bin/sync"];
+/** Where `sync` may be; these are compiled in as the only programs we may run besides ourselves. */
+export const SYNC_PROGRAMS = ["/usr/bin/sync", "/bin/sync"];
 
 /** Starts writing out every filesystem: sync(2). Waits for network filesystems as well. */
 export function flushEverything(): Flush {

@@ -1,6 +1,7 @@
 /** The guest's files as install, uninstall and check see them, and the changes made to them. */
 import type { Entry, Step, Tree } from "../hooks/tree.ts";
 import { digestOf, parentOf } from "../hooks/tree.ts";
+import { isAbandoned } from "./attendance.ts";
 import { isMissing, replaceFileOnDisk } from "./files.ts";
 import { shellWord } from "../report/shell.ts";
 import { modeOf, ROOT } from "./guest_files.ts";
@@ -58,6 +59,8 @@ export function applySteps(steps: readonly Step[]): void {
   const done: Step[] = [];
   for (const step of steps) {
     try {
+      // Whoever ended the command is not to find it going on behind its back.
+      if (isAbandoned()) throw new Error("the command was ended meanwhile");
       apply(step);
       done.push(step);
     } catch (error) {

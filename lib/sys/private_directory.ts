@@ -7,6 +7,7 @@ import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import { isMissing, unusable } from "./files.ts";
 import { modeOf, ROOT } from "./guest_files.ts";
 import {
+  CLOSING_FILE,
   HISTORY_FILE,
   LOCKER_SOCKET,
   RECEIPT_FILE,
@@ -45,7 +46,7 @@ export const STATE_DIRECTORY: PrivateDirectory = {
     RECORD_FILE,
     RESERVED_FILE,
     HISTORY_FILE,
-    `${HISTORY_FILE}.tmp`,
+    CLOSING_FILE,
     RECEIPT_FILE,
     `${RECEIPT_FILE}.tmp`,
   ],

@@ -1,12 +1,15 @@
 /**
- * The record on disk. Whatever can fail is tried before the lock: the file is created,
- * filled and fsynced then, so that under the lock only its blocks are overwritten.
+ * The record on disk. Whatever can fail is tried before the lock: the file is created, filled and
+ * fsynced then, so that under the lock only its blocks are overwritten. Nothing here waits for a
+ * disk on the main thread; the limits are the caller's.
  */
 import { plainJson } from "../report/plain_text.ts";
-import { isRefusal, type Refusal } from "../report/refusal.ts";
+import type { Refusal } from "../report/refusal.ts";
+import { parseRecord } from "../window/parse_record.ts";
 import type { WindowRecord } from "../window/record.ts";
-import { readIfThere, unusable } from "./files.ts";
-import { HISTORY_FILE, RECORD_FILE, RESERVED_FILE, STATE_DIR } from "./paths.ts";
+import { copyToDisk, diskAnswered, readFromDisk, writeAll } from "./disk.ts";
+import { unusable } from "./files.ts";
+import { CLOSING_FILE, HISTORY_FILE, RECORD_FILE, RESERVED_FILE, STATE_DIR } from "./paths.ts";
 import { makePrivate, STATE_DIRECTORY } from "./private_directory.ts";
 
 /** Room for the record of a window with many instances and long GTID sets, in bytes. */
@@ -18,93 +21,120 @@ const HISTORY_LINES = 500;
 /** A record that has its place on disk but not yet its content. */
 export interface ReservedRecord {
   /**
-   * Writes the record, fsyncs it, puts it in place and fsyncs the directory.
+   * Writes the record, fsyncs it, puts it in place and fsyncs the directory; opens nothing.
    * After this it is on disk, whatever happens to the machine.
    */
   commit(record: WindowRecord): Promise<Refusal | null>;
   /** Gives the place back; the record of the window before stays. */
-  discard(): void;
+  discard(): Promise<void>;
 }
 
 /** Reserves the place of a record in the state directory, which is made where it is missing. */
 export async function reserveRecord(): Promise<ReservedRecord | Refusal> {
-  const refused = makePrivate(STATE_DIRECTORY);
+  const refused = await prepareDirectory();
   if (refused !== null) return refused;
-  let file: Deno.FsFile;
+  let file: Deno.FsFile | null = null;
+  let directory: Deno.FsFile;
   try {
-    file = await Deno.open(RESERVED_FILE, {
-      write: true,
-      create: true,
-      truncate: true,
-      mode: 0o600,
-    });
-  } catch (error) {
-    return unusable(RESERVED_FILE, "create", error);
-  }
-  try {
-    await writeAll(file, new Uint8Array(RESERVED_BYTES).fill(0x20));
+    await copyToDisk(RESERVED_FILE, new Uint8Array(RESERVED_BYTES).fill(0x20));
+    // Both are in memory by now.
+    file = await Deno.open(RESERVED_FILE, { write: true });
+    directory = await Deno.open(STATE_DIR, { read: true });
     await file.sync();
   } catch (error) {
-    file.close();
-    discard();
-    return unusable(RESERVED_FILE, "write", error);
+    file?.close();
+    await discard();
+    return unusable(RESERVED_FILE, "create", error);
   }
+  const place = file;
+  const close = () => {
+    place.close();
+    directory.close();
+  };
   return {
     async commit(record) {
       try {
-        const bytes = new TextEncoder().encode(`${plainJson(record, 2)}\n`);
-        await file.seek(0, Deno.SeekMode.Start);
-        await writeAll(file, bytes);
-        await file.truncate(bytes.length);
-        await file.sync();
+        const bytes = linesOf(record);
+        await place.seek(0, Deno.SeekMode.Start);
+        await writeAll(place, bytes);
+        await place.truncate(bytes.length);
+        await place.sync();
         await Deno.rename(RESERVED_FILE, RECORD_FILE);
-        await syncDirectory(STATE_DIR);
+        await directory.sync();
         return null;
       } catch (error) {
-        discard();
+        await discard();
         return unusable(RECORD_FILE, "write the record", error);
       } finally {
-        file.close();
+        close();
       }
     },
-    discard() {
-      file.close();
-      discard();
+    async discard() {
+      close();
+      await discard();
     },
   };
 }
 
 /** Replaces the record and adds the window to the history, after everything is released. */
 export async function closeRecord(record: WindowRecord): Promise<Refusal | null> {
-  const reserved = await reserveRecord();
-  if (isRefusal(reserved)) return reserved;
-  const refused = await reserved.commit(record);
+  const refused = await prepareDirectory();
   if (refused !== null) return refused;
+  let path = STATE_DIR;
   try {
-    const lines = (readIfThere(HISTORY_FILE) ?? "").split("\n").filter((old) => old !== "");
+    using directory = await Deno.open(STATE_DIR, { read: true });
+    // Several may have waited for the same disk.
+    await directory.lock(true);
+    path = RECORD_FILE;
+    const there = parseRecord(await readFromDisk(RECORD_FILE));
+    // A window that was opened while this one waited for the disk has its record there.
+    if (there === null || there.opened_at <= record.opened_at) {
+      await replaceOnDisk(RECORD_FILE, linesOf(record));
+      await directory.sync();
+    }
+    path = HISTORY_FILE;
+    const lines = (await readFromDisk(HISTORY_FILE) ?? "").split("\n").filter((old) => old !== "");
     const kept = [...lines, plainJson(record)].slice(-HISTORY_LINES).join("\n");
-    await Deno.writeTextFile(`${HISTORY_FILE}.tmp`, `${kept}\n`, { mode: 0o600 });
-    await Deno.rename(`${HISTORY_FILE}.tmp`, HISTORY_FILE);
+    await replaceOnDisk(HISTORY_FILE, new TextEncoder().encode(`${kept}\n`));
     return null;
   } catch (error) {
-    return unusable(HISTORY_FILE, "write the history", error);
+    return unusable(path, "write", error);
   }
 }
 
-async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+/** Makes the state directory root's alone, once its disk answers. */
+async function prepareDirectory(): Promise<Refusal | null> {
+  // On the pool; what comes after it then waits for nothing, and says why this one failed.
+  await Deno.mkdir(STATE_DIR, { recursive: true, mode: 0o700 }).catch(() => {});
+  await diskAnswered(STATE_DIR);
+  // It looks at each of them on the main thread: a disk that hangs is asked here, on the pool.
+  await Promise.all(STATE_DIRECTORY.believed.map((path) => Deno.lstat(path).catch(() => {})));
+  return makePrivate(STATE_DIRECTORY);
 }
 
-async function syncDirectory(path: string): Promise<void> {
-  using directory = await Deno.open(path, { read: true });
-  await directory.sync();
-}
-
-/** Best effort: the error that led here is the one to tell. */
-function discard(): void {
+/** Removes what a locker that was killed has left. */
+export async function discard(): Promise<void> {
   try {
-    Deno.removeSync(RESERVED_FILE);
+    await Deno.remove(RESERVED_FILE);
   } catch {
-    // A full or read-only disk refuses this too; the next window overwrites the file.
+    // Not there; or a full or read-only disk refuses this too: the next window overwrites the file.
+  }
+}
+
+function linesOf(record: WindowRecord): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(`${plainJson(record, 2)}\n`);
+}
+
+/** Replaces a file in one step, on disk when it resolves. Only for the holder of the lock above. */
+async function replaceOnDisk(path: string, content: Uint8Array): Promise<void> {
+  try {
+    await copyToDisk(CLOSING_FILE, content);
+    // For reading: that never waits for a frozen disk, and is enough for fsync.
+    using file = await Deno.open(CLOSING_FILE, { read: true });
+    await file.sync();
+    await Deno.rename(CLOSING_FILE, path);
+  } catch (error) {
+    await Deno.remove(CLOSING_FILE).catch(() => {}); // the error before is the one to tell
+    throw error;
   }
 }

@@ -1,14 +1,13 @@
 /** Trying whether a directory of ours can be written, the way a window will. */
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
-import { unusable } from "./files.ts";
+import { diskAnswered, writeAll } from "./disk.ts";
+import { isReadOnly, remountCommand, unusable } from "./files.ts";
 import { lookAt } from "./guest_files.ts";
-
-/** A file of its own: those of a window that is being opened at this moment are not touched. */
-const TRIAL_NAME = "check.tmp";
+import { TRIAL_NAME } from "./paths.ts";
 
 /**
- * Writes a file of so many bytes and removes it: nothing else tells a full disk, a quota or a
- * read-only filesystem. Null where it worked, or where there is no such directory yet: the first
+ * Writes a file of so many bytes to disk, and removes it: nothing else tells a full disk, a quota, a
+ * read-only filesystem, or a disk that hangs. Null where it worked, or where there is no such directory yet: the first
  * window makes it.
  */
 export async function tryDirectory(path: string, bytes: number): Promise<Refusal | null> {
@@ -25,20 +24,18 @@ export async function tryDirectory(path: string, bytes: number): Promise<Refusal
   }
   const trial = `${path}/${TRIAL_NAME}`;
   try {
-    await Deno.writeFile(trial, new Uint8Array(bytes), { mode: 0o600 });
+    await diskAnswered(path);
+    using file = await Deno.open(trial, { write: true, create: true, truncate: true, mode: 0o600 });
+    await writeAll(file, new Uint8Array(bytes));
+    // Before the part that may never end: who is stopped there leaves nothing.
+    await Deno.remove(trial);
+    await file.sync();
     return null;
   } catch (error) {
     const refused = unusable(trial, "write", error);
     // A full disk has no remedy: what may be thrown away is not for a command to decide.
-    return isReadOnly(error)
-      ? { ...refused, remedy: `mount -o remount,rw "$(findmnt -no TARGET -T ${path})"` }
-      : refused;
+    return isReadOnly(error) ? { ...refused, remedy: remountCommand(path) } : refused;
   } finally {
     await Deno.remove(trial).catch(() => {}); // it may not be there
   }
-}
-
-/** EROFS, which Deno has no class for. */
-function isReadOnly(error: unknown): boolean {
-  return /os error 30|Read-only file system/.test(String(error));
 }

@@ -1,4 +1,5 @@
 /** Every way that the tests know to get a finding of `check` on a server that stands alone. */
+import { openStateDisk } from "../support/state_disk.ts";
 import { FLAVORS, sleep } from "../support/guest.ts";
 import type { CheckCase, Scene } from "../support/check_guest.ts";
 import { processesOf } from "../support/sandbox.ts";
@@ -414,6 +415,16 @@ const DIRECTORIES: readonly CheckCase[] = [
     name: "the run directory is a file",
     given: script("rm -rf /run/veeam && touch /run/veeam", "rm -rf /run/veeam /run/veeam.old"),
     remedy: 0,
+  },
+  {
+    code: "disk-silent",
+    name: "the disk of the state directory is frozen",
+    async given({ sandbox }) {
+      const disk = await openStateDisk(sandbox);
+      await disk.begin("frozen");
+      return () => disk.close();
+    },
+    remedy: "none",
   },
   {
     code: "disk-full",

@@ -127,7 +127,8 @@ export function testOnEachDisk(
   }
 }
 
-function startWatchdog({ keeperPid }: Sandbox, path: string) {
+/** Thaws a disk that stays frozen; `path` is where the sandbox has it. */
+export function startWatchdog({ keeperPid }: Sandbox, path: string) {
   const child = new Deno.Command("/bin/bash", {
     args: ["-c", WATCHDOG_SCRIPT, "locktables-watchdog", `/proc/${keeperPid}/root${path}`],
     stdin: "piped",
@@ -153,7 +154,7 @@ function startWatchdog({ keeperPid }: Sandbox, path: string) {
  * Freezing acts on the filesystem and not on the mount: a mount of the machine's own disk frozen by
  * mistake stops the machine.
  */
-async function assertLoopMount(pid: number, path: string): Promise<void> {
+export async function assertLoopMount(pid: number, path: string): Promise<void> {
   const mounts = (await Deno.readTextFile(`/proc/${pid}/mountinfo`)).split("\n")
     .map((line) => line.split(" "))
     .filter((fields) => fields[4] === path);

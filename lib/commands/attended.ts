@@ -1,0 +1,114 @@
+/**
+ * Commands that look at disks, each done by a process of its own (`attended`) that the one people
+ * and monitors wait for attends: where a disk is frozen or hangs, that process cannot be ended, and
+ * whoever waited for it would wait too.
+ */
+import { complain, complainOf, printAsItIs, sayAll } from "../report/print.ts";
+import { EXIT, type ExitCode, type Refusal, refusal } from "../report/refusal.ts";
+import { atMost } from "../sys/at_most.ts";
+import { silentDisk } from "../sys/disk.ts";
+import { runErrand, silentPath } from "../sys/errand.ts";
+import { INSTALL_PATHS, UNIT_PATHS } from "../sys/install_rights.ts";
+import { KNOWN_SOCKETS, OPTION_FILE, STATE_DIR } from "../sys/paths.ts";
+
+/** The first word of the process that does the work; the second is the pid of who attends it. */
+export const ATTENDED = "attended";
+
+/**
+ * How long each may take, in milliseconds: check promises to answer within 10 s and takes 8 for
+ * its questions; status waits up to 4 s for a locker; install and uninstall write some small files.
+ */
+const LIMITS_MS: Readonly<Record<string, number>> = {
+  check: 8_700,
+  status: 6_000,
+  install: 10_000,
+  uninstall: 10_000,
+};
+
+/** After the text on either stream; no text of ours has this character in it. */
+const END = "\0";
+
+/** Whether a command line is done by a process of its own. */
+export function isAttended([name, ...rest]: readonly string[]): boolean {
+  return name !== undefined && Object.hasOwn(LIMITS_MS, name) &&
+    !rest.some((arg) => arg === "--help" || arg === "-h");
+}
+
+/** The end of the process that does the work: its exit code, after all that it has printed. */
+export function tellEnd(code: number): void {
+  for (const output of [Deno.stderr, Deno.stdout]) {
+    try {
+      output.writeSync(new TextEncoder().encode(`${END}${code}\n`));
+    } catch {
+      // Nobody waits any more.
+    }
+  }
+}
+
+/** Has a command done, and prints what it says; what did not answer, where it does not end. */
+export async function attend(args: readonly string[]): Promise<ExitCode> {
+  const name = args[0] ?? "";
+  const limitMs = LIMITS_MS[name] ?? 0;
+  const child = new Deno.Command("/proc/self/exe", {
+    args: [ATTENDED, String(Deno.pid), ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    clearEnv: true,
+  }).spawn();
+  const outputs = Promise.all([textOf(child.stdout), textOf(child.stderr)]);
+  const ended = await atMost(outputs, limitMs, null);
+  if (ended === null) {
+    try {
+      child.kill("SIGKILL"); // takes effect when its disk answers, before it can do more
+    } catch {
+      // Ended by itself just now.
+    }
+    const why = await whyLate(name, limitMs);
+    // Nobody waits for it: a file that was being made is made when the disk answers.
+    if (name === "check") await runErrand("remove-trial", null, 0, "goes-on");
+    return await complainOf(why);
+  }
+  const [stdout, stderr] = ended;
+  await printAsItIs(stderr.text);
+  // sayAll ends the line.
+  if (stdout.text !== "") await sayAll(stdout.text.replace(/\n$/, ""));
+  if (stdout.code !== null) return stdout.code;
+  const { code, signal } = await child.status;
+  await complain(`${name} ended without a word (${signal ?? `exit ${code}`}). See: dmesg | tail`);
+  return EXIT.defect;
+}
+
+/** A stream up to {@linkcode END}: the end of the stream itself may only come with the thaw. */
+async function textOf(
+  stream: ReadableStream<Uint8Array>,
+): Promise<{ readonly text: string; readonly code: ExitCode | null }> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of stream) {
+    text += decoder.decode(chunk, { stream: true });
+    const end = text.lastIndexOf(END);
+    if (end >= 0 && text.endsWith("\n")) {
+      return { text: text.slice(0, end), code: Number(text.slice(end + 1)) as ExitCode };
+    }
+  }
+  return { text, code: null };
+}
+
+async function whyLate(name: string, limitMs: number): Promise<Refusal> {
+  const path = await silentPath(
+    name === "status"
+      ? [STATE_DIR]
+      : [STATE_DIR, OPTION_FILE, ...KNOWN_SOCKETS, ...INSTALL_PATHS, ...UNIT_PATHS],
+  );
+  if (path === null) {
+    return refusal(
+      EXIT.badSetup,
+      "too-slow",
+      `${name} did not end within ${limitMs} ms and was stopped`,
+      "Look at the load and the disks of the guest: dmesg | tail",
+    );
+  }
+  const silent = silentDisk(path, limitMs);
+  return { ...silent, summary: `${name} was stopped: ${silent.summary}` };
+}

@@ -1,0 +1,78 @@
+/** errand: what another command of ours must not wait for itself. Started by it, never by people. */
+import { complain } from "../report/print.ts";
+import { atMost } from "../sys/at_most.ts";
+import { diskAnswered, readFromDisk } from "../sys/disk.ts";
+import { EXIT, type ExitCode } from "../report/refusal.ts";
+import { errandInput, type ErrandName } from "../sys/errand.ts";
+import { ROOT } from "../sys/guest_files.ts";
+import { RECORD_FILE, RUN_DIR, STATE_DIR, TRIAL_NAME } from "../sys/paths.ts";
+import { isBelieved, STATE_DIRECTORY } from "../sys/private_directory.ts";
+import type { WindowRecord } from "../window/record.ts";
+
+/** How long a path may take to answer that is asked what it is, in milliseconds. */
+const TOUCH_LIMIT_MS = 600;
+
+const ERRANDS: Readonly<Record<ErrandName, (input: unknown) => Promise<unknown>>> = {
+  async "read-record"() {
+    return isBelieved(STATE_DIRECTORY) ? await readFromDisk(RECORD_FILE) : null;
+  },
+  async "close-record"(input) {
+    const { closeRecord } = await import("../sys/record_file.ts");
+    return await closeRecord(input as WindowRecord);
+  },
+  async "discard-reserved"() {
+    const { discard } = await import("../sys/record_file.ts");
+    await discard();
+    return null;
+  },
+  async "remove-trial"() {
+    for (const directory of [RUN_DIR, STATE_DIR]) {
+      await Deno.remove(`${directory}/${TRIAL_NAME}`).catch(() => {}); // it may never have come to be
+    }
+    return null;
+  },
+  async "cut-sessions"(input) {
+    const { cutSessions } = await import("./cut_sessions.ts");
+    return await cutSessions(input as WindowRecord);
+  },
+  touch: (input) => touch(input as readonly string[]),
+};
+
+/** Does one errand: its input comes on stdin, what it brings goes to stdout. */
+export async function errand(name: string | undefined): Promise<ExitCode> {
+  if (!isErrand(name) || Deno.stdin.isTerminal()) {
+    await complain("errand is a part of other commands. Run: locktables --help");
+    return EXIT.usage;
+  }
+  // Files of ours are root's alone, whatever umask the caller has.
+  Deno.umask(0o077);
+  const result = await ERRANDS[name](await errandInput());
+  const bytes = new TextEncoder().encode(`${JSON.stringify(result)}\n`);
+  for (let done = 0; done < bytes.length;) {
+    done += await Deno.stdout.write(bytes.subarray(done));
+  }
+  return EXIT.ok;
+}
+
+function isErrand(name: string | undefined): name is ErrandName {
+  return name !== undefined && Object.hasOwn(ERRANDS, name);
+}
+
+/** Those paths whose filesystem does not answer to a look and to the beginning of a write. */
+async function touch(paths: readonly string[]): Promise<readonly string[]> {
+  const silent = new Set(paths);
+  const touching = paths.map(async (path) => {
+    const isOurs = Deno.permissions.querySync({ name: "write", path }).state === "granted";
+    try {
+      const info = await Deno.stat(ROOT + path);
+      // Both fail on what is there, and change nothing; on a frozen filesystem they wait first.
+      if (isOurs && info.isDirectory) await diskAnswered(path);
+      else if (isOurs) await Deno.mkdir(path);
+    } catch {
+      // An answer, too.
+    }
+    silent.delete(path);
+  });
+  await atMost(Promise.all(touching), TOUCH_LIMIT_MS, null);
+  return [...silent];
+}

@@ -1,0 +1,80 @@
+/**
+ * Errands: work that may wait for a disk without an end, done by a process of its own. A thread
+ * that waits for a frozen filesystem cannot be killed, and keeps its whole process from being
+ * reaped; a command that its caller waits for must therefore never be the one that waits.
+ */
+import { atMost } from "./at_most.ts";
+import { chunksOf, linesOf } from "./lines.ts";
+
+/** What can be done on the way; each takes one value and gives one back, as JSON. */
+export type ErrandName =
+  /** The text of the record on disk, or null. */
+  | "read-record"
+  /** Writes the record that it is given; a refusal, or null. */
+  | "close-record"
+  /** Removes the reservation of a locker that was killed. */
+  | "discard-reserved"
+  /** Removes what a check that was stopped may leave when its disk answers. */
+  | "remove-trial"
+  /** Ends the sessions of the window that it is given; says what came of it. */
+  | "cut-sessions"
+  /** Which of the paths that it is given do not answer. */
+  | "touch";
+
+/** What an errand has brought back. */
+export interface ErrandResult<T> {
+  readonly value: T;
+}
+
+/**
+ * Sends somebody on an errand; null where nothing came back in time. What is under way then goes
+ * on by itself when its disk answers, or ends at once where that would be too late for it.
+ */
+export async function runErrand<T>(
+  name: ErrandName,
+  input: unknown,
+  limitMs: number,
+  whenLate: "goes-on" | "ends" = "ends",
+): Promise<ErrandResult<T> | null> {
+  const child = new Deno.Command("/proc/self/exe", {
+    args: ["errand", name],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+    clearEnv: true,
+    cwd: "/",
+    // In a session of its own: it may outlive us, and the caller's signals are not for it.
+    detached: true,
+  }).spawn();
+  child.unref();
+  const talk = async (): Promise<ErrandResult<T> | null> => {
+    const stdin = child.stdin.getWriter();
+    await stdin.write(new TextEncoder().encode(`${JSON.stringify(input)}\n`));
+    const reader = child.stdout.getReader();
+    const line = await linesOf(async () => (await reader.read()).value ?? null).next();
+    return line === "" ? null : { value: JSON.parse(line) as T };
+  };
+  const result = await atMost(talk().catch(() => null), limitMs, null);
+  if (result === null && whenLate === "ends") {
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // Ended by itself.
+    }
+  }
+  return result;
+}
+
+/** The input of an errand, for the process that does it. */
+export async function errandInput(): Promise<unknown> {
+  return JSON.parse(await linesOf(chunksOf(Deno.stdin)).next());
+}
+
+/** Longest wait for {@linkcode silentPath}'s errand, which itself waits for less than a second. */
+const TOUCH_LIMIT_MS = 2_000;
+
+/** The first of these paths that does not answer; null where all do. */
+export async function silentPath(paths: readonly string[]): Promise<string | null> {
+  const touched = await runErrand<readonly string[]>("touch", paths, TOUCH_LIMIT_MS);
+  return touched?.value[0] ?? null;
+}
