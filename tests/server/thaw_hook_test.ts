@@ -56,7 +56,7 @@ const CASES: readonly Thaw[] = [
   {
     name: "our hook's word in a file of the same name that is not this window's",
     script:
-      `mv ${LOCK_FILE} /run/aside; echo thaw >${LOCK_FILE}; rm ${LOCK_FILE}; sleep 0.2; locktables post-thaw`,
+      `mv ${LOCK_FILE} /run/aside; echo thaw >${LOCK_FILE}; rm -f ${LOCK_FILE}; sleep 0.2; locktables post-thaw`,
     code: 12,
     reason: "lock-file-removed",
   },
