@@ -114,7 +114,9 @@ const STUCK_IN: readonly (string | null)[] = [
   "CONNECTION_ID()",
   "GLOBAL VARIABLES",
   "GRANTS",
-  "SET /* locktables */ SESSION autocommit",
+  // What every session is set to, and what check sets for its questions.
+  ",autocommit=1",
+  ", lock_wait_timeout=0",
   "STATUS",
   "LEFT(info, 1536)",
   "IS_USED_LOCK",
