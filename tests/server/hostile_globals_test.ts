@@ -56,6 +56,9 @@ const PLAIN = "[locktables]\n";
 const GUARDED =
   "[locktables]\nmethod=ftwrl\nlong_query_guard=1s\nlock_wait_timeout=1s\nfreeze_timeout=3s\n";
 
+/** A short lock_wait_timeout of the server is about its writers, and is what check is there to say. */
+const EXPECTED_AT_WORST = "writers-give-up";
+
 async function check(guest: Guest): Promise<Report> {
   const { stdout, stderr } = await guest.locktables("check", "--json");
   assert.ok(stdout.startsWith("{"), stderr);
@@ -92,7 +95,7 @@ async function assertSameOutcome(
   assert.equal(report.exit_code, before.exit_code, JSON.stringify(report.findings));
   const [known, found] = [before, report].map(({ findings }) => findings.map(({ code }) => code));
   assert.deepEqual(
-    found?.filter((code) => !known?.includes(code)),
+    found?.filter((code) => !known?.includes(code) && code !== EXPECTED_AT_WORST),
     [],
     JSON.stringify(report.findings),
   );
