@@ -17,7 +17,9 @@ const ERRANDS: Readonly<Record<ErrandName, (input: unknown) => Promise<unknown>>
     return isBelieved(STATE_DIRECTORY) ? await readFromDisk(RECORD_FILE) : null;
   },
   async "close-record"(input) {
-    const { closeRecord } = await import("../sys/record_file.ts");
+    const { closeRecord, discard } = await import("../sys/record_file.ts");
+    // Of a locker that was killed; first, while the sender still keeps others from opening.
+    await discard();
     return await closeRecord(input as WindowRecord);
   },
   async "discard-reserved"() {

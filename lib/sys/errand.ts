@@ -10,7 +10,7 @@ import { chunksOf, linesOf } from "./lines.ts";
 export type ErrandName =
   /** The text of the record on disk, or null. */
   | "read-record"
-  /** Writes the record that it is given; a refusal, or null. */
+  /** Writes the record that it is given, of a locker that was killed; a refusal, or null. */
   | "close-record"
   /** Removes the reservation of a locker that was killed. */
   | "discard-reserved"
