@@ -1,4 +1,7 @@
-/** Bounds what a server may send for one answer: the time of a statement is bounded, its size is not. */
+/**
+ * Bounds what a server may send for one answer, in size and in time. A timer alone is no bound: while
+ * rows keep coming the loop reads and parses them, and no timer is called.
+ */
 import type { Socket } from "node:net";
 
 /**
@@ -7,25 +10,60 @@ import type { Socket } from "node:net";
  */
 export const ANSWER_LIMIT_BYTES = 32 * 1024 * 1024;
 
-/** Counts what comes in. */
-export interface AnswerLimit {
-  /** The next byte is the first of a new answer. */
-  begin(): void;
+/** A statement that got no answer, or not the whole of it, in time. */
+export interface NoAnswer {
+  readonly code: "NO_ANSWER";
+  readonly message: string;
 }
 
-/** Ends the session of a server that sends more than {@linkcode ANSWER_LIMIT_BYTES} for one answer. */
-export function limitAnswers(stream: Socket): AnswerLimit {
+/** How much of a statement is repeated, in characters: it is named, not shown. */
+const NAMED_MOST = 80;
+
+/** What is said of it. */
+export function noAnswer(limitMs: number, what: string): NoAnswer {
+  const named = what.length > NAMED_MOST ? `${what.slice(0, NAMED_MOST)}...` : what;
+  return { code: "NO_ANSWER", message: `No answer within ${limitMs} ms to ${named}` };
+}
+
+/** Watches what comes in. */
+export interface AnswerLimit {
+  /**
+   * The next byte is the first of a new answer.
+   * @param limitMs Longest time until its last byte, in milliseconds.
+   */
+  begin(limitMs: number, what: string): void;
+  /** Another answer follows the one that is under way, and has as long from now. */
+  extend(limitMs: number, what: string): void;
+}
+
+/**
+ * Ends the session of a server that sends more than {@linkcode ANSWER_LIMIT_BYTES} for one answer,
+ * or is not done with it in time.
+ * @param isDue Whether an answer is waited for; what comes unasked has no time limit.
+ */
+export function limitAnswers(stream: Socket, isDue: () => boolean): AnswerLimit {
   let received = 0;
+  let latest = { atMs: 0, limitMs: 0, what: "" };
+  const extend = (limitMs: number, what: string) => {
+    const atMs = performance.now() + limitMs;
+    if (atMs > latest.atMs) latest = { atMs, limitMs, what };
+  };
   stream.on("data", (bytes: Uint8Array) => {
     received += bytes.length;
-    if (received <= ANSWER_LIMIT_BYTES) return;
-    stream.destroy(
-      new Error(`The server sent more than ${ANSWER_LIMIT_BYTES} bytes for one answer`),
-    );
+    if (received > ANSWER_LIMIT_BYTES) {
+      stream.destroy(
+        new Error(`The server sent more than ${ANSWER_LIMIT_BYTES} bytes for one answer`),
+      );
+    } else if (isDue() && performance.now() > latest.atMs) {
+      const { message, code } = noAnswer(latest.limitMs, latest.what);
+      stream.destroy(Object.assign(new Error(message), { code }));
+    }
   });
   return {
-    begin() {
+    begin(limitMs, what) {
       received = 0;
+      latest = { atMs: performance.now() + limitMs, limitMs, what };
     },
+    extend,
   };
 }

@@ -7,18 +7,12 @@ import { Buffer } from "node:buffer";
 import { constants, publicEncrypt } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { type Connection, createConnection } from "mysql2";
-import { limitAnswers } from "./answer_limit.ts";
+import { limitAnswers, noAnswer } from "./answer_limit.ts";
 import { type SessionSetting, sessionSettingsFor, setStatement } from "./session_settings.ts";
 import { lookAtSocket } from "./trusted_socket.ts";
 
 /** A result row: column name to value. */
 export type Row = Readonly<Record<string, unknown>>;
-
-/** A statement that got no answer in time. The session cannot be used any more. */
-export interface NoAnswer {
-  readonly code: "NO_ANSWER";
-  readonly message: string;
-}
 
 /** The account's login plugin is one that neither the driver nor we have. */
 export interface UnknownLogin {
@@ -36,7 +30,8 @@ export interface Session {
   isClosed(): boolean;
   /**
    * Runs one statement.
-   * @param limitMs Longest wait for the answer; then it rejects with {@linkcode NoAnswer}.
+   * @param limitMs Longest wait for the answer; then it rejects with `NoAnswer`, and the session
+   * cannot be used any more.
    * The server is *not* told to stop: that takes a KILL from another session.
    */
   query(sql: string, limitMs: number): Promise<readonly Row[]>;
@@ -64,7 +59,7 @@ const TOO_LITTLE_MEMORY = 1290;
 /**
  * Opens a session.
  * @throws the socket's error (ENOENT, ECONNREFUSED, EACCES), the server's (errno),
- * `UntrustedSocket`, {@linkcode UnknownLogin} or {@linkcode NoAnswer}, with `serverVersion` where the server has
+ * `UntrustedSocket`, {@linkcode UnknownLogin} or `NoAnswer`, with `serverVersion` where the server has
  * greeted; nothing is left open then.
  */
 export async function openSession(options: SessionOptions): Promise<Session> {
@@ -98,7 +93,9 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     supportBigNumbers: true,
     connectTimeout: options.limitMs,
   });
-  const answers = limitAnswers(stream);
+  let isLoggedIn = false;
+  const answers = limitAnswers(stream, () => !isLoggedIn || pending > 0);
+  answers.begin(options.limitMs, "the login");
   let serverVersion: string | undefined;
   stream.once("data", (bytes: Buffer) => serverVersion = greetedVersion(bytes));
   let isClosed = false;
@@ -116,7 +113,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     if (pending > 0) connection.destroy();
   };
   const query = (sql: string, limitMs: number) => {
-    if (pending === 0) answers.begin();
+    if (pending === 0) answers.begin(limitMs, sql);
+    else answers.extend(limitMs, sql);
     pending += 1;
     return within<readonly Row[]>(limitMs, sql, (done, failed) => {
       connection.query(sql, (error, rows) => {
@@ -135,6 +133,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
       connection.on("error", failed);
       stream.once("close", () => failed(new Error("The server closed the connection")));
     });
+    isLoggedIn = true;
     listenForLoss(connection, stream, lost);
     await settle(serverVersion, (sql) => query(sql, options.limitMs));
     const [row] = await query("SELECT /* locktables */ CONNECTION_ID() AS id", options.limitMs);
@@ -273,13 +272,7 @@ function within<T>(
   start: (done: (value: T) => void, failed: (error: unknown) => void) => void,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => {
-      const noAnswer: NoAnswer = {
-        code: "NO_ANSWER",
-        message: `No answer within ${limitMs} ms to ${what}`,
-      };
-      reject(noAnswer);
-    }, limitMs);
+    const timer = setTimeout(() => reject(noAnswer(limitMs, what)), limitMs);
     start((value) => {
       clearTimeout(timer);
       resolve(value);
