@@ -55,6 +55,7 @@ function unreachable(exit: ExitCode) {
 
 /** The catalogue. Codes of errors are the reasons of the refusals that pre-freeze gives. */
 export const CATALOGUE = {
+  "too-slow": { severity: "error", theme: "program", exit: EXIT.badSetup },
   "not-root": { severity: "error", theme: "program", exit: EXIT.badSetup, hides: EVERYTHING },
   "bad-option-file": {
     severity: "error",

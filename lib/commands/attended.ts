@@ -6,6 +6,7 @@
 import { complain, complainOf, printAsItIs, sayAll } from "../report/print.ts";
 import { EXIT, type ExitCode, type Refusal, refusal } from "../report/refusal.ts";
 import { atMost } from "../sys/at_most.ts";
+import { type Instant, systemClock } from "../sys/clock.ts";
 import { silentDisk } from "../sys/disk.ts";
 import { runErrand, silentPath } from "../sys/errand.ts";
 import { INSTALL_PATHS, UNIT_PATHS } from "../sys/install_rights.ts";
@@ -49,6 +50,7 @@ export function tellEnd(code: number): void {
 export async function attend(args: readonly string[]): Promise<ExitCode> {
   const name = args[0] ?? "";
   const limitMs = LIMITS_MS[name] ?? 0;
+  const began = systemClock.now();
   const child = new Deno.Command("/proc/self/exe", {
     args: [ATTENDED, String(Deno.pid), ...args],
     stdin: "null",
@@ -67,6 +69,7 @@ export async function attend(args: readonly string[]): Promise<ExitCode> {
     const why = await whyLate(name, limitMs);
     // Nobody waits for it: a file that was being made is made when the disk answers.
     if (name === "check") await runErrand("remove-trial", null, 0, "goes-on");
+    if (name === "check" && args.includes("--json")) return await reportStopped(began, why);
     return await complainOf(why);
   }
   const [stdout, stderr] = ended;
@@ -93,6 +96,15 @@ async function textOf(
     }
   }
   return { text, code: null };
+}
+
+/** What a monitor reads of a check that was stopped. */
+async function reportStopped(began: Instant, why: Refusal): Promise<ExitCode> {
+  const { fromRefusal } = await import("../check/finding.ts");
+  const { jsonReport } = await import("../check/json_report.ts");
+  const { plainJson } = await import("../report/plain_text.ts");
+  await sayAll(plainJson(jsonReport(began, systemClock.now(), [fromRefusal(why)], []), 2));
+  return why.code;
 }
 
 async function whyLate(name: string, limitMs: number): Promise<Refusal> {

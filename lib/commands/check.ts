@@ -4,6 +4,7 @@
  */
 import { plainJson, plainLines } from "../report/plain_text.ts";
 import { exitCodeOf, type Finding, finding, fromRefusal, reported } from "../check/finding.ts";
+import { jsonReport } from "../check/json_report.ts";
 import { hookFindings } from "../check/hook_findings.ts";
 import { optionFileFindings, passwordElsewhere } from "../check/option_file_findings.ts";
 import { type ServerFacts, serverFindings } from "../check/server_findings.ts";
@@ -27,7 +28,7 @@ import { checkText } from "../report/check_text.ts";
 import { sayAll } from "../report/print.ts";
 import { type ExitCode, isRefusal, type Refusal } from "../report/refusal.ts";
 import { atMost } from "../sys/at_most.ts";
-import { elapsedMs, type Instant, rfc3339, systemClock } from "../sys/clock.ts";
+import { type Instant, systemClock } from "../sys/clock.ts";
 import { silentDisk } from "../sys/disk.ts";
 import { effectiveUser, type FileLook, lookAt, placeOf } from "../sys/guest_files.ts";
 import { guestTree, unsafeProgram } from "../sys/guest_tree.ts";
@@ -39,7 +40,7 @@ import { RESERVED_BYTES } from "../sys/record_file.ts";
 import { privacyNow, RUN_DIRECTORY, STATE_DIRECTORY } from "../sys/private_directory.ts";
 import { tryDirectory } from "../sys/trial.ts";
 import { VERSION } from "../version.ts";
-import { SCHEMA_VERSION, type WindowRecord } from "../window/record.ts";
+import type { WindowRecord } from "../window/record.ts";
 
 /**
  * Longest time for everything, in milliseconds. Whoever waits at a terminal or in a monitor's
@@ -120,14 +121,8 @@ export async function check(asJson: boolean): Promise<ExitCode> {
     await sayAll(plainLines(checkText(findings)));
     return exitCode;
   }
-  const object = {
-    schema_version: SCHEMA_VERSION,
-    now: rfc3339(now),
-    took_ms: elapsedMs(now, systemClock.now()),
-    exit_code: exitCode,
-    findings,
-    instances: gathered.flatMap(({ instances = [] }) => instances),
-  };
+  const instances = gathered.flatMap((one) => one.instances ?? []);
+  const object = jsonReport(now, systemClock.now(), findings, instances);
   await sayAll(plainJson(object, 2));
   return exitCode;
 }

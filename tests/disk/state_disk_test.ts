@@ -39,7 +39,9 @@ const CASES: readonly DiskCase[] = [
     says: SILENT,
     withinMs: 11_000,
   },
-  { trouble: "frozen", command: ["check", "--json"], code: 22, says: SILENT, withinMs: 10_000 },
+  ...(["frozen", "hanging"] as const).map((trouble): DiskCase => (
+    { trouble, command: ["check", "--json"], code: 22, says: SILENT, withinMs: 10_000 }
+  )),
   // It answers from memory until something must be on it.
   { trouble: "stalled", command: ["pre-freeze"], code: 22, says: SILENT, withinMs: FREEZE_MS },
   { trouble: "stalled", command: ["check"], code: 22, says: SILENT, withinMs: 10_000 },
@@ -88,6 +90,16 @@ async function withDisk(use: (guest: Guest, disk: StateDisk) => Promise<void>): 
   }
 }
 
+/** What a monitor reads is there, whatever the disk does. */
+function assertReport({ stdout }: SandboxResult): void {
+  const report = JSON.parse(stdout);
+  assert.equal(report.exit_code, 22);
+  assert.ok(
+    report.findings.some(({ code }: { code: string }) => code === "disk-silent"),
+    stdout,
+  );
+}
+
 function assertEnd(result: SandboxResult, { code, says, withinMs }: DiskCase): void {
   const said = `${result.stdout}${result.stderr}`;
   assert.match(said, says);
@@ -103,6 +115,7 @@ Deno.test("every command ends within its bound, and says truly which path is in 
         try {
           const result = await guest.locktables(...one.command);
           assertEnd(result, one);
+          if (one.command.includes("--json")) assertReport(result);
           // Nobody waits for a lock, whatever the disk does.
           await (await guest.write()).finished(2_000);
         } finally {

@@ -417,6 +417,31 @@ const DIRECTORIES: readonly CheckCase[] = [
     remedy: 0,
   },
   {
+    code: "too-slow",
+    name: "the process that looks is stopped",
+    given: ({ sandbox }) => {
+      let isOver = false;
+      const stopping = (async () => {
+        while (!isOver) {
+          for (const { pid, cmdline } of await processesOf(sandbox)) {
+            if (!cmdline.includes(" attended ")) continue;
+            try {
+              Deno.kill(pid, "SIGSTOP");
+            } catch {
+              // Has ended since.
+            }
+          }
+          await new Promise((resolve) => setTimeout(resolve, 5));
+        }
+      })();
+      return Promise.resolve(() => {
+        isOver = true;
+        return stopping;
+      });
+    },
+    remedy: "none",
+  },
+  {
     code: "disk-silent",
     name: "the disk of the state directory is frozen",
     async given({ sandbox }) {
