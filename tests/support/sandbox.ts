@@ -10,6 +10,7 @@ import {
   type RunResult,
   ScriptError,
 } from "../../scripts/shell.ts";
+import { CALLER_TABLE } from "../../lib/hooks/callers.ts";
 import type { Server } from "./server.ts";
 
 /** How a command in the sandbox ended. */
@@ -32,7 +33,11 @@ export interface SandboxProcess {
   readonly cmdline: string;
 }
 
-/** A guest. `/tmp` alone is shared with the machine: throwaway servers live there. */
+/**
+ * A guest without agents, option files, hooks and servers but those that a test puts there. `/tmp`
+ * alone is shared with the test process: throwaway servers live there, and `deno task test` gives
+ * each process one of its own.
+ */
 export interface Sandbox {
   /** The program inside. */
   readonly binary: "/usr/local/sbin/locktables";
@@ -71,10 +76,41 @@ const COMMAND_TIMEOUT_MS = 60_000;
 /** Bound of making or ending the sandbox: a dozen mounts. */
 const KEEPER_TIMEOUT_MS = 10_000;
 
+/**
+ * Where the machine may have something of its own that a guest of ours does not have: callers'
+ * agents with their units and settings, hooks, option files that clients read, its time zone.
+ */
+const HIDDEN = [
+  // Hooks and what their callers read: everything that is looked at by the callers' table.
+  ...new Set(
+    Object.values(CALLER_TABLE).flatMap(({ agents, forms }) => [
+      ...agents,
+      ...forms.flatMap(({ files, switches, logs }) => [
+        ...files.flatMap(({ path, keepAt }) => [path, keepAt]),
+        ...switches.flatMap(({ path, keepAt, unitFiles }) => [path, keepAt, ...unitFiles]),
+        ...logs,
+      ]),
+    ]),
+  ),
+  "/etc/azure",
+  "/etc/google",
+  "/etc/locktables",
+  "/etc/qemu",
+  "/etc/qemu-ga",
+  "/etc/tmpfiles.d/locktables.conf",
+  "/etc/vmware-tools",
+  "/etc/waagent.conf",
+  "/etc/my.cnf",
+  "/etc/my.cnf.d",
+  "/etc/mysql",
+  "/etc/localtime",
+  "/etc/ld.so.preload",
+];
+
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /**
- * What the keeper does in its new namespace; $1 is the program. At last it waits for the end of its
+ * What the keeper does in its new namespace; $1 is the program, the others are what to hide. At last it waits for the end of its
  * standard input, which comes with close() and with any death of the test process, and then kills
  * whatever is left inside: a detached locker must not outlive the test that started it.
  */
@@ -91,9 +127,22 @@ mkdir -m 0700 /var/lib/locktables
 mkdir -m 0755 /var/lib/mysql
 # Where hooks are installed: writable here, unchanged outside.
 tmpfs 0700 /mnt
-for dir in /etc /opt /usr/sbin /var/log; do
-  mkdir -p "/mnt/upper$dir" "/mnt/work$dir"
-  mount -t overlay -o "lowerdir=$dir,upperdir=/mnt/upper$dir,workdir=/mnt/work$dir" overlay "$dir"
+cover() {
+  mkdir -p "/mnt/upper$1" "/mnt/work$1"
+  mount -t overlay -o "lowerdir=$1,upperdir=/mnt/upper$1,workdir=/mnt/work$1" overlay "$1"
+}
+for dir in /etc /opt /usr/sbin /var/log; do cover "$dir"; done
+# Where only something must be missing: covered only on a machine that has it.
+shift
+for path; do
+  [ -e "$path" ] || [ -L "$path" ] || continue
+  case $path in
+    /etc/* | /opt/* | /usr/sbin/* | /usr/local/sbin/* | /var/log/*) dir= ;;
+    *) dir=\${path%/*} ;;
+  esac
+  if [ "$dir" ]; then cover "$dir"; fi
+  rm -rf "$path"
+  if [ "$dir" ]; then mount -o remount,ro "$dir"; fi
 done
 umount -l /mnt
 # A developer's own server must not be found.
@@ -136,6 +185,7 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
       'eval "$KEEPER_SCRIPT"',
       "locktables-sandbox",
       await Deno.realPath(outside),
+      ...HIDDEN,
     ],
     clearEnv: true,
     // Not as an argument: it would fill the screen of everybody who calls ps.
