@@ -55,6 +55,8 @@ export async function parseTestArguments(argv: readonly string[]): Promise<TestO
   let jobs = Math.min(JOBS_MAX, JOBS_PER_PROCESSOR * navigator.hardwareConcurrency);
   const rest = [...argv];
   for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    // deno task hands on the dashes that end its own words, wherever they stand.
+    if (word === "--") continue;
     if (word === "--quick") isQuick = true;
     else if (word === "--jobs" || word.startsWith("--jobs=")) {
       const value = word === "--jobs" ? rest.shift() : word.slice("--jobs=".length);
@@ -183,7 +185,5 @@ async function remember(before: Durations, ends: readonly TestEnd[]): Promise<vo
 }
 
 if (import.meta.main) {
-  // `deno task test -- --filter x` hands the dashes on.
-  const args = Deno.args[0] === "--" ? Deno.args.slice(1) : Deno.args;
-  await scriptMain(() => test(args));
+  await scriptMain(() => test(Deno.args));
 }

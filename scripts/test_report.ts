@@ -88,7 +88,13 @@ export function progressLine(end: TestEnd, done: number, all: number): string {
  * form that Deno itself has, which scripts read.
  */
 export function finalText(ends: readonly TestEnd[], tookMs: number): string {
-  const tests = ends.flatMap(({ junit }) => testCases(junit));
+  const tests = ends.flatMap(({ name, junit }) =>
+    testCases(junit).map((one) => ({
+      ...one,
+      // JUnit names the file that called Deno.test: the support's, where a test is made there.
+      file: name.endsWith(".ts") ? name : one.file,
+    }))
+  );
   const slowest = tests.filter(({ ms }) => ms > 0).sort((a, b) => b.ms - a.ms).slice(0, SLOWEST);
   const skipped = tests.filter(({ isSkipped }) => isSkipped);
   const failed = ends.filter((end) => countsOf(end).failed > 0);

@@ -146,6 +146,7 @@ Deno.test("the command line has files, a filter, and what deno test takes", asyn
       "--jobs",
       "3",
       "tests/process",
+      "--",
       "--filter",
       "tests",
       "--fail-fast",

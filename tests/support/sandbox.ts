@@ -132,18 +132,25 @@ cover() {
   mount -t overlay -o "lowerdir=$1,upperdir=/mnt/upper$1,workdir=/mnt/work$1" overlay "$1"
 }
 for dir in /etc /opt /usr/sbin /var/log; do cover "$dir"; done
-# Where only something must be missing: covered only on a machine that has it.
+# Where only something must be missing: covered only on a machine that has it, and not writable.
 shift
+covered=
 for path; do
   [ -e "$path" ] || [ -L "$path" ] || continue
   case $path in
-    /etc/* | /opt/* | /usr/sbin/* | /usr/local/sbin/* | /var/log/*) dir= ;;
-    *) dir=\${path%/*} ;;
+    /etc/* | /opt/* | /usr/sbin/* | /usr/local/sbin/* | /var/log/*) ;;
+    *)
+      dir=\${path%/*}
+      case "$covered " in
+        *" $dir "*) ;;
+        *)
+          cover "$dir"
+          covered="$covered $dir" ;;
+      esac ;;
   esac
-  if [ "$dir" ]; then cover "$dir"; fi
   rm -rf "$path"
-  if [ "$dir" ]; then mount -o remount,ro "$dir"; fi
 done
+for dir in $covered; do mount -o remount,ro "$dir"; done
 umount -l /mnt
 # A developer's own server must not be found.
 if [ -e /tmp/mysql.sock ]; then mount --bind /dev/null /tmp/mysql.sock; fi

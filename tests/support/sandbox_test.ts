@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { pathExists } from "../../scripts/shell.ts";
+import { pathExists, run } from "../../scripts/shell.ts";
 import { openSandbox, processesOf, type Sandbox } from "./sandbox.ts";
 import { startServer } from "./server.ts";
 
@@ -121,3 +121,38 @@ async function hasProgram(pid: string): Promise<boolean> {
     return false;
   }
 }
+
+/** Says what a sandbox has of a dirty machine, and what its own server is. */
+const DIRT_PROBE = `
+import { openSandbox } from "${new URL("./sandbox.ts", import.meta.url)}";
+const sandbox = await openSandbox({ binary: "/bin/sh" });
+try {
+  const { stdout } = await sandbox.sh(\`ls -d /etc/my.cnf /etc/mysql /root/.my.cnf /etc/qemu \\
+    /etc/vmware-tools /etc/google /etc/azure /etc/locktables /run/veeam /run/mysqld \\
+    /etc/tmpfiles.d/locktables.conf /etc/default/instance_configs.cfg /etc/localtime \\
+    /usr/lib/systemd/system/qemu-guest-agent.service /etc/systemd/system/qemu-guest-agent.service.d/* \\
+    /usr/sbin/pre-freeze-script /usr/local/sbin/* /usr/local/nutanix/* /var/log/qga-* \\
+    /usr/bin/vmtoolsd /usr/sbin/qemu-ga /usr/bin/amazon-ssm-agent /usr/sbin/waagent \\
+    /usr/bin/google_guest_agent /var/lib/locktables/* 2>/dev/null\`);
+  const written = await sandbox.sh("touch /usr/bin/x 2>/dev/null && echo writable");
+  console.log(JSON.stringify({ seen: stdout.trim().split("\\n"), written: written.stdout }));
+} finally {
+  await sandbox.close();
+}
+`;
+
+Deno.test("a guest has no agent, hook, option file, server or window of the machine's", async () => {
+  const dirty = new URL("./dirty_machine.sh", import.meta.url).pathname;
+  const { stdout, stderr } = await run([
+    dirty,
+    "/bin/sh",
+    "-c",
+    // Where everything is seen: the dirt is really there.
+    `test -e /usr/sbin/qemu-ga -a -S /run/mysqld/mysqld.sock -o ! -x /usr/sbin/mariadbd || exit 1
+     exec "$0" eval "$1"`,
+    Deno.execPath(),
+    DIRT_PROBE,
+  ], { timeoutMs: 60_000 });
+  assert.notEqual(stdout, "", stderr);
+  assert.deepEqual(JSON.parse(stdout), { seen: ["/usr/local/sbin/locktables"], written: "" });
+});
