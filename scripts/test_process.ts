@@ -14,7 +14,7 @@ const LIMIT_MS = 1_200_000;
 
 /** What tests and builds get of the environment that a person has: how to reach registries. */
 const KEPT_VARIABLES =
-  /^(PATH|HOME|TERM|CI|DENO_DIR|DENO_TLS_CA_STORE|DENO_CERT|DENORT_BIN|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|.*_proxy|npm_config_.*)$/i;
+  /^(PATH|HOME|TERM|CI|DENO_DIR|DENO_TLS_CA_STORE|DENO_CERT|DENORT_BIN|SOAK_SEED|LOCKTABLES_CUT_EVERY|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|.*_proxy|npm_config_.*)$/i;
 
 /** The rest: the same everywhere. */
 const FIXED_VARIABLES = { NO_COLOR: "1", LANG: "C.UTF-8", TZ: "UTC" } as const;

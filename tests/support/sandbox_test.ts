@@ -129,13 +129,14 @@ const sandbox = await openSandbox({ binary: "/bin/sh" });
 try {
   const { stdout } = await sandbox.sh(\`ls -d /etc/my.cnf /etc/mysql /root/.my.cnf /etc/qemu \\
     /etc/vmware-tools /etc/google /etc/azure /etc/locktables /run/veeam /run/mysqld \\
-    /etc/tmpfiles.d/locktables.conf /etc/default/instance_configs.cfg /etc/localtime \\
+    /etc/tmpfiles.d/locktables.conf /etc/default/instance_configs.cfg \\
     /usr/lib/systemd/system/qemu-guest-agent.service /etc/systemd/system/qemu-guest-agent.service.d/* \\
     /usr/sbin/pre-freeze-script /usr/local/sbin/* /usr/local/nutanix/* /var/log/qga-* \\
     /usr/bin/vmtoolsd /usr/sbin/qemu-ga /usr/bin/amazon-ssm-agent /usr/sbin/waagent \\
     /usr/bin/google_guest_agent /var/lib/locktables/* 2>/dev/null\`);
   const written = await sandbox.sh("touch /usr/bin/x 2>/dev/null && echo writable");
-  console.log(JSON.stringify({ seen: stdout.trim().split("\\n"), written: written.stdout }));
+  const zone = (await sandbox.sh("date +%Z")).stdout.trim();
+  console.log(JSON.stringify({ seen: stdout.trim().split("\\n"), written: written.stdout, zone }));
 } finally {
   await sandbox.close();
 }
@@ -154,5 +155,9 @@ Deno.test("a guest has no agent, hook, option file, server or window of the mach
     DIRT_PROBE,
   ], { timeoutMs: 60_000 });
   assert.notEqual(stdout, "", stderr);
-  assert.deepEqual(JSON.parse(stdout), { seen: ["/usr/local/sbin/locktables"], written: "" });
+  assert.deepEqual(JSON.parse(stdout), {
+    seen: ["/usr/local/sbin/locktables"],
+    written: "",
+    zone: "UTC",
+  });
 });
