@@ -82,7 +82,8 @@ testOnEachServer("hooks of every caller print a few hundred bytes", async (guest
   const admin = await connect(guest.server);
   await admin.query("CREATE USER poor@localhost IDENTIFIED BY 'secret'");
   await admin.close();
-  for (const caller of CALLERS) {
+  // A caller's hooks print the same on either server, but for its name: all of them on one.
+  for (const caller of guest.flavor === "mariadb" ? CALLERS : CALLERS.slice(0, 1)) {
     await placeHooks(guest.sandbox, caller);
     for (const { name, options, direction, given, says } of OUTCOMES) {
       await step.step(`${caller}: ${name}`, async () => {

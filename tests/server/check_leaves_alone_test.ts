@@ -5,6 +5,7 @@ import { FLAVORS, openGuest, sleep, testOnEachServer, until } from "../support/g
 import { openSandbox } from "../support/sandbox.ts";
 import { connect, type Flavor, type Server, startServer } from "../support/server.ts";
 import { startSilentProxy } from "../support/silent_proxy.ts";
+import { underLoad } from "../support/load.ts";
 
 /** The promise of the command's help. */
 const LIMIT_MS = 10_000;
@@ -136,31 +137,25 @@ for (const flavor of FLAVORS) {
     const server = await startServer(flavor);
     const sandbox = await openSandbox();
     try {
-      for (const text of STUCK[flavor]) {
-        await step.step(text ?? "nothing at all", async () => {
-          const proxy = await startSilentProxy(server, text);
-          try {
-            await sandbox.bindServer(proxy);
-            const ended = await sandbox.run([sandbox.binary, "check", "--json"]);
-            assert.ok(ended.ms < LIMIT_MS, `${ended.ms} ms`);
-            const report = reportOf(ended);
-            const said = [
-              ...findingsOf(report, "session-failed"),
-              ...findingsOf(report, "unanswered"),
-            ];
-            assert.equal(said.length, 1, codesOf(report));
-          } finally {
-            await sandbox.sh("umount /run/mysqld");
-            await proxy.close();
-          }
-        });
-      }
+      // Beside each other: all of it is waiting. A few at once, for the checks' own work.
+      const left = [...STUCK[flavor]];
+      const lane = async () => {
+        for (let text = left.shift(); text !== undefined; text = left.shift()) {
+          const keeps = text;
+          await step.step({
+            ...BESIDE,
+            name: keeps ?? "nothing at all",
+            fn: () => assertEndsInTime(server, keeps),
+          });
+        }
+      };
+      await Promise.all(Array.from({ length: LANES }, lane));
       await step.step("a stopped process", async () => {
         await sandbox.bindServer(server);
         Deno.kill(server.pid, "SIGSTOP");
         const ended = await sandbox.run([sandbox.binary, "check", "--json"]);
         Deno.kill(server.pid, "SIGCONT");
-        assert.ok(ended.ms < LIMIT_MS, `${ended.ms} ms`);
+        assert.ok(ended.ms < underLoad(LIMIT_MS), `${ended.ms} ms`);
         assert.equal(reportOf(ended).exit_code, 20);
         await assertNoSessions(server);
       });
@@ -169,6 +164,29 @@ for (const flavor of FLAVORS) {
       await server.stop();
     }
   });
+}
+
+/** Steps that run beside each other: none of them can be told to leave nothing of the others. */
+const BESIDE = { sanitizeOps: false, sanitizeResources: false, sanitizeExit: false } as const;
+
+/** How many checks wait at once. */
+const LANES = 4;
+
+/** A check of a server that never answers a packet with this text, from a guest of its own. */
+async function assertEndsInTime(server: Server, text: string | null): Promise<void> {
+  const proxy = await startSilentProxy(server, text);
+  const sandbox = await openSandbox();
+  try {
+    await sandbox.bindServer(proxy);
+    const ended = await sandbox.run([sandbox.binary, "check", "--json"]);
+    assert.ok(ended.ms < underLoad(LIMIT_MS), `${ended.ms} ms`);
+    const report = reportOf(ended);
+    const said = [...findingsOf(report, "session-failed"), ...findingsOf(report, "unanswered")];
+    assert.equal(said.length, 1, codesOf(report));
+  } finally {
+    await sandbox.close();
+    await proxy.close();
+  }
 }
 
 async function assertNoSessions(server: Server): Promise<void> {
@@ -209,7 +227,7 @@ Deno.test("of several servers each is told by its name, also beside one that is 
     Deno.kill(reporting.pid, "SIGSTOP");
     const ended = await sandbox.run([sandbox.binary, "check", "--json"]);
     Deno.kill(reporting.pid, "SIGCONT");
-    assert.ok(ended.ms < LIMIT_MS, `${ended.ms} ms`);
+    assert.ok(ended.ms < underLoad(LIMIT_MS), `${ended.ms} ms`);
     const one = reportOf(ended);
     assert.deepEqual([about(one, "main"), about(one, "reporting")], [["method"], [
       "session-failed",

@@ -1,6 +1,7 @@
 /** Callers run hooks in odd places; the hooks work there all the same. */
 import assert from "node:assert/strict";
-import { type Guest, sleep, testOnEachServer } from "../support/guest.ts";
+import { FLAVORS, type Guest, sleep, testOnEachServer } from "../support/guest.ts";
+import { underLoad } from "../support/load.ts";
 
 interface EnvironmentCase {
   readonly name: string;
@@ -66,7 +67,10 @@ const CASES: readonly EnvironmentCase[] = [
 ];
 
 testOnEachServer("the hooks work in", async (guest, step) => {
-  for (const { name, command, prepare, undo } of CASES) {
+  // Where a hook is started has nothing to do with the server: every other case on either.
+  const first = FLAVORS.indexOf(guest.flavor);
+  for (const [at, { name, command, prepare, undo }] of CASES.entries()) {
+    if (at % FLAVORS.length !== first) continue;
     await step.step(name, async () => {
       if (prepare !== undefined) assert.equal((await guest.sandbox.sh(prepare)).code, 0, prepare);
       const hook = (verb: string) => guest.sandbox.sh(`set -- ${verb}; ${command}`);
@@ -78,7 +82,7 @@ testOnEachServer("the hooks work in", async (guest, step) => {
       const thawed = await hook("post-thaw");
       assert.equal(thawed.code, 0, thawed.stderr);
       await write.finished(1_000);
-      assert.ok(frozen.ms < 5_000 && thawed.ms < 5_000, "and in good time");
+      assert.ok(Math.max(frozen.ms, thawed.ms) < underLoad(5_000), "and in good time");
       if (undo !== undefined) assert.equal((await guest.sandbox.sh(undo)).code, 0, undo);
       const { last } = await guest.status();
       assert.deepEqual([last?.outcome, last?.verdict], ["released", "application-consistent"]);
@@ -95,7 +99,7 @@ testOnEachServer(
     );
     assert.equal(code, 0);
     assert.match(stdout, /^got: Frozen: /);
-    assert.ok(ms < 5_000, `${ms} ms, and the locker lives on`);
+    assert.ok(ms < underLoad(5_000), `${ms} ms, and the locker lives on`);
     assert.equal((await guest.status()).locker, "running");
     assert.equal((await guest.locktables("post-thaw")).code, 0);
     await guest.assertNothingLeft();

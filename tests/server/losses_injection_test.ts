@@ -1,10 +1,10 @@
-/** `deno task soak` with small numbers: the same windows and losses, in a minute. */
+/** `deno task soak` with small numbers: the same windows and losses, in half a minute. */
 import assert from "node:assert/strict";
 import { randomFrom, soakLosses, soakWindows } from "../../scripts/soak.ts";
 import { FLAVORS } from "../support/guest.ts";
 
-const WINDOWS = 30;
-const LOSSES = 20;
+const WINDOWS = 12;
+const LOSSES = 10;
 
 /** Printed, because the moments are random: a failure can be looked for with the same losses. */
 const SEED = Number(Deno.env.get("SOAK_SEED") ?? Date.now() % 2 ** 32);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { assertOneLine, type Guest, sleep, testOnEachServer } from "../support/guest.ts";
 import { connect } from "../support/server.ts";
+import { underLoad } from "../support/load.ts";
 
 interface RefusalCase {
   readonly name: string;
@@ -169,7 +170,7 @@ testOnEachServer("pre-freeze refuses", async (guest, step) => {
       assertOneLine(frozen, line);
       assert.equal(frozen.code, code, frozen.stderr);
       assert.equal(frozen.stdout, "");
-      assert.ok(frozen.ms < withinMs, `${frozen.ms} ms`);
+      assert.ok(frozen.ms < underLoad(withinMs), `${frozen.ms} ms`);
       assert.equal(status?.window ?? null, null);
       await guest.assertNothingLeft();
     });
@@ -202,7 +203,7 @@ testOnEachServer("pre-freeze refuses", async (guest, step) => {
     const frozen = await guest.locktables("pre-freeze");
     assert.equal(frozen.code, 20);
     assertOneLine(frozen, /Cannot log in as root at .*ECONNREFUSED.*Start the server/);
-    assert.ok(frozen.ms < 5_000);
+    assert.ok(frozen.ms < underLoad(5_000));
     await guest.server.restart();
     await guest.assertNothingLeft();
   });
@@ -251,7 +252,7 @@ testOnEachServer(
       frozen,
       new RegExp(`id ${busy.id} \\(root, \\d+ s, .*\\): (UPDATE|SELECT).*KILL QUERY ${busy.id}`),
     );
-    assert.ok(frozen.ms < 7_000, `${frozen.ms} ms`);
+    assert.ok(frozen.ms < underLoad(7_000), `${frozen.ms} ms`);
     const killer = await connect(guest.server);
     await killer.query(`KILL ${busy.id}`);
     await killer.close();
@@ -279,7 +280,7 @@ testOnEachServer(
         ? /was not granted within lock_wait_timeout \(1000 ms\)/
         : new RegExp(`Nothing was locked.*id ${idle.id} .*holds shop\\.orders by LOCK TABLES`),
     );
-    assert.ok(frozen.ms < 11_000, `${frozen.ms} ms`);
+    assert.ok(frozen.ms < underLoad(11_000), `${frozen.ms} ms`);
     await idle.query("UNLOCK TABLES");
     await idle.close();
     await guest.assertNothingLeft();

@@ -20,8 +20,8 @@ export async function startSilentProxy(
   keeps: string | null,
   instead: string | null = null,
 ): Promise<SilentProxy> {
-  const socketDir = `${server.dir}/proxy`;
-  await Deno.mkdir(socketDir);
+  const socketDir = await Deno.makeTempDir({ dir: server.dir, prefix: "proxy-" });
+  await Deno.chmod(socketDir, 0o755);
   const path = `${socketDir}/mysqld.sock`;
   const listener = Deno.listen({ transport: "unix", path });
   await Deno.chmod(path, 0o777);
