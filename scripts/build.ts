@@ -149,7 +149,7 @@ function requireBuildHost(): void {
   }
   if (Deno.version.deno !== DENO_VERSION) {
     throw new ScriptError(
-      `Cannot build with Deno ${Deno.version.deno}: use ${DENO_VERSION}, e.g. npx -y deno@${DENO_VERSION} task build`,
+      `Cannot build with Deno ${Deno.version.deno}: use ${DENO_VERSION}, e.g. DENO_TLS_CA_STORE=system,mozilla npx -y deno@${DENO_VERSION} task build`,
     );
   }
 }
