@@ -12,16 +12,37 @@ fi
 shift
 
 mount -t tmpfs tmpfs /mnt
-cover() {
-  mkdir -p "$1" "/mnt/upper$1" "/mnt/work$1"
-  mount -t overlay -o "lowerdir=$1,upperdir=/mnt/upper$1,workdir=/mnt/work$1" overlay "$1"
+
+# No overlays: guests make theirs above, and the kernel takes two of them and no third.
+copied() {
+  mkdir -p "/mnt/copy$1"
+  cp -a "$1/." "/mnt/copy$1"
+  mount --rbind "/mnt/copy$1" "$1"
 }
-for dir in /etc /opt /root /run /usr/bin /usr/sbin /usr/lib/systemd /var/lib /var/log; do
-  cover "$dir"
+for dir in /etc /usr/bin /usr/sbin /usr/lib/systemd; do copied "$dir"; done
+
+# A directory with what is in it, where more can be put beside.
+widened() {
+  mkdir -p "/mnt/old$1" "/mnt/new$1"
+  mount --rbind "$1" "/mnt/old$1"
+  for entry in "/mnt/old$1"/* "/mnt/old$1"/.[!.]*; do
+    if [ -L "$entry" ] || [ -f "$entry" ]; then
+      cp -a "$entry" "/mnt/new$1"
+    elif [ -d "$entry" ]; then
+      mkdir "/mnt/new$1/${entry##*/}"
+      mount --rbind "$entry" "/mnt/new$1/${entry##*/}"
+    fi
+  done
+  mount --rbind "/mnt/new$1" "$1"
+}
+for dir in /root /run /var/lib /var/log; do widened "$dir"; done
+for dir in /run/mysqld /run/veeam /var/lib/locktables; do
+  mkdir -p "$dir"
+  mount -t tmpfs -o mode=0755 tmpfs "$dir"
 done
-# There is not always such a directory, and none is left outside.
-mount -t tmpfs tmpfs /usr/local
-mount -t tmpfs tmpfs /srv
+# As Debian had it for its group staff.
+mount -t tmpfs -o mode=2775,gid=50 tmpfs /usr/local
+mkdir /usr/local/bin /usr/local/sbin
 
 put() {
   mkdir -p "${1%/*}"
@@ -67,7 +88,7 @@ printf '{' | put /var/lib/locktables/receipt.json 600
 # A server where everybody looks for one.
 server=
 if [ -x /usr/sbin/mariadbd ]; then
-  mkdir -p /run/mysqld /mnt/data
+  mkdir /mnt/data
   mariadb-install-db --no-defaults --user=root --datadir=/mnt/data --skip-test-db >/dev/null
   setpriv --pdeathsig KILL mariadbd --no-defaults --user=root --skip-networking --datadir=/mnt/data \
     --socket=/run/mysqld/mysqld.sock --log-error=/mnt/error.log &

@@ -131,6 +131,14 @@ cover() {
   mount -t overlay -o "lowerdir=$1,upperdir=/mnt/upper$1,workdir=/mnt/work$1" overlay "$1"
 }
 for dir in /etc /opt /usr/sbin /var/log; do cover "$dir"; done
+# Root's alone: on a Debian of old the group staff may write there, and hooks run nothing of that.
+mkdir /mnt/program
+mount --move /usr/local/sbin /mnt/program
+cover /usr/local
+chown 0:0 /usr/local
+chmod 0755 /usr/local
+mount --move /mnt/program /usr/local/sbin
+mount -o remount,ro /usr/local
 # Not missing: the runtime would look through all time zones for one that is alike.
 ln -sfn /usr/share/zoneinfo/Etc/UTC /etc/localtime
 # Where only something must be missing: covered only on a machine that has it, and not writable.

@@ -134,9 +134,9 @@ try {
     /usr/sbin/pre-freeze-script /usr/local/sbin/* /usr/local/nutanix/* /var/log/qga-* \\
     /usr/bin/vmtoolsd /usr/sbin/qemu-ga /usr/bin/amazon-ssm-agent /usr/sbin/waagent \\
     /usr/bin/google_guest_agent /var/lib/locktables/* 2>/dev/null\`);
-  const written = await sandbox.sh("touch /usr/bin/x 2>/dev/null && echo writable");
-  const zone = (await sandbox.sh("date +%Z")).stdout.trim();
-  console.log(JSON.stringify({ seen: stdout.trim().split("\\n"), written: written.stdout, zone }));
+  const written = await sandbox.sh("(touch /usr/bin/x || touch /usr/local/x) 2>/dev/null && echo writable");
+  const rest = (await sandbox.sh("date +%Z; stat -c %a:%g /usr/local")).stdout.trim();
+  console.log(JSON.stringify({ seen: stdout.trim().split("\\n"), written: written.stdout, rest }));
 } finally {
   await sandbox.close();
 }
@@ -158,6 +158,6 @@ Deno.test("a guest has no agent, hook, option file, server or window of the mach
   assert.deepEqual(JSON.parse(stdout), {
     seen: ["/usr/local/sbin/locktables"],
     written: "",
-    zone: "UTC",
+    rest: "UTC\n755:0",
   });
 });
