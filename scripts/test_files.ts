@@ -19,6 +19,7 @@ const SLOW_MODULES = [
  * file that is begun last keeps one processor waiting for it alone.
  */
 const LONGEST = [
+  "tests/disk/state_disk_test.ts",
   "tests/callers/vmware_test.ts",
   "tests/server/blockers_test.ts",
   "tests/server/versions_test.ts",

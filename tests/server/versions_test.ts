@@ -217,10 +217,12 @@ async function checkFindsTables({ guest, sql }: Bed): Promise<void> {
   assert.deepEqual(findingsOf(report, "unanswered"), [], codesOf(report));
   assert.deepEqual(findingsOf(report, "performance-schema-unseen"), [], codesOf(report));
   const [tables] = findingsOf(report, "non-transactional-tables");
-  assert.match(
-    tables?.title ?? "",
-    /2 tables without transactions.*shop\.orders_log \(MyISAM\), shop\.visits \(CSV\)/,
-  );
+  const title = tables?.title ?? "";
+  assert.match(title, /2 tables without transactions/);
+  // The largest first, and what a server says of a CSV table's size differs with the filesystem.
+  for (const name of [/shop\.orders_log \(MyISAM\)/, /shop\.visits \(CSV\)/]) {
+    assert.match(title, name);
+  }
   const cured = await guest.sandbox.sh(tables?.remedy ?? "false");
   assert.equal(cured.code, 0, cured.stderr);
   assert.deepEqual(findingsOf(await checkIn(guest.sandbox), "non-transactional-tables"), []);
