@@ -4,7 +4,7 @@
  * The expected results are `locking.md` 1.1 and 3.1.
  */
 import assert from "node:assert/strict";
-import { assertOneLine, sleep, until } from "../support/guest.ts";
+import { assertOneLine, sleep, until, untilNothingLeft } from "../support/guest.ts";
 import { openSandbox, processesOf, type Sandbox } from "../support/sandbox.ts";
 import {
   connect,
@@ -238,19 +238,14 @@ async function foreignSessions({ admin }: Bed, known: readonly number[]): Promis
 
 /** After any end of a window: no process, no file, no session, no waiting lock statement. */
 async function assertNothingOfUs(bed: Bed, known: readonly number[]): Promise<void> {
-  let left: readonly string[] = [];
-  const look = async () => {
+  await untilNothingLeft(async () => {
     const processes = (await processesOf(bed.sandbox)).filter(({ cmdline }) => cmdline !== "");
     const { stdout } = await bed.sandbox.sh("ls -A /run/veeam; ls -A /var/lib/locktables/*.tmp");
-    left = [
+    return [
       ...processes.map(({ pid, cmdline }) => `process ${pid} ${cmdline}`),
       ...stdout.split("\n").filter((file) => file !== ""),
       ...await foreignSessions(bed, known),
     ];
-    return left.length === 0;
-  };
-  await until(`nothing is left`, 1_000, look).catch((error) => {
-    throw new Error(`left behind: ${left.join("; ")}`, { cause: error });
   });
 }
 

@@ -115,17 +115,7 @@ export async function guestOf(
       return lockers[0]?.pid ?? 0;
     },
     async assertNothingLeft() {
-      const since = performance.now();
-      while (true) {
-        const left = await whatIsLeft(guest, expected());
-        if (left.length === 0) break;
-        // It writes out what the whole machine has in memory, other tests' data too.
-        const isSync = left.every((one) => one.endsWith("/usr/bin/sync"));
-        if (performance.now() - since > underLoad(isSync ? 30_000 : 2_000)) {
-          assert.fail(`left behind: ${left.join("; ")}`);
-        }
-        await sleep(20);
-      }
+      await untilNothingLeft(() => whatIsLeft(guest, expected()));
       const write = await guest.write();
       await write.finished(2_000);
     },
@@ -158,6 +148,21 @@ export function testOnEachServer(
 /** Waits. */
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Waits, for a moment, until what is left of a window is nothing. */
+export async function untilNothingLeft(look: () => Promise<readonly string[]>): Promise<void> {
+  const since = performance.now();
+  while (true) {
+    const left = await look();
+    if (left.length === 0) return;
+    // It writes out what the whole machine has in memory, other tests' data too.
+    const isSync = left.every((one) => one.endsWith("/usr/bin/sync"));
+    if (performance.now() - since > underLoad(isSync ? 30_000 : 2_000)) {
+      assert.fail(`left behind: ${left.join("; ")}`);
+    }
+    await sleep(20);
+  }
 }
 
 /** Waits until something is so, for at most `limitMs`, or more under load. */
