@@ -168,6 +168,9 @@ function killStatement({ id, kind }: Blocker): string {
   return kind === "idle" ? `KILL ${id}` : `KILL QUERY ${id}`;
 }
 
+const blindness: Decider = (server) =>
+  server.look?.blind.map((line) => of(server, "guard-blind", line)) ?? [];
+
 const room: Decider = (server) => {
   const crowded = server.look?.crowded ?? null;
   if (crowded === null) return [];
@@ -408,6 +411,7 @@ const DECIDERS: readonly Decider[] = [
   name,
   locks,
   blockers,
+  blindness,
   room,
   replicas,
   replicaPosition,

@@ -319,7 +319,11 @@ async function ask(
   const { facts, topology, rights } = instance;
   const [look, surveyed, directories] = await Promise.all([
     // Looks, and kills nothing, whatever kill_long_queries says.
-    atMost(instance.look(false).catch(() => null), LOOK_LIMIT_MS, null),
+    atMost(
+      instance.look(false).then((seen) => isRefusal(seen) ? null : seen),
+      LOOK_LIMIT_MS,
+      null,
+    ),
     survey({
       ...connection,
       socket: facts.socket,

@@ -6,7 +6,7 @@
 import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import type { Caller } from "../hooks/callers.ts";
 import type { Settings } from "../options/settings.ts";
-import type { Instance, ReleaseEnd } from "../mysql/instance.ts";
+import type { Instance, Look, ReleaseEnd } from "../mysql/instance.ts";
 import { sameServer } from "../mysql/same_server.ts";
 import { LOCK_WAIT_TIMEOUT } from "../mysql/errors.ts";
 import { type Blocker, describeBlocker, describeBlockers, isHeldUp } from "../mysql/guard.ts";
@@ -409,7 +409,11 @@ export async function runLocker({ settings, caller, starter, ...rest }: LockerOp
     const since = performance.now();
     let first: readonly (readonly Blocker[])[] | null = null;
     while (window.phase === "preparing") {
-      const looks = await Promise.all(instances.map(({ instance }) => instance.look(true)));
+      const looked = await Promise.all(instances.map(({ instance }) => instance.look(true)));
+      const refused = looked.find(isRefusal);
+      if (refused !== undefined) return refused;
+      const looks = looked.filter((look): look is Look => !isRefusal(look));
+      for (const line of looks.flatMap(({ blind }) => blind)) warn(line);
       for (const blocker of looks.flatMap(({ killed }) => killed)) {
         warn(
           `kill_long_queries=${settings.killLongQueries}: killed the statement of ${

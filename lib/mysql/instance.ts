@@ -13,6 +13,7 @@ import {
   isSamePosition,
   type Topology,
 } from "./coordinates.ts";
+import { orBlind } from "./blind_look.ts";
 import { driverError, type ErrorSubject, LOCK_WAIT_TIMEOUT, refusalFor } from "./errors.ts";
 import {
   type Capabilities,
@@ -186,9 +187,10 @@ export interface Instance {
   claim(): Promise<Refusal | string | null>;
   /**
    * Looks for sessions that would make the lock wait now, and with `mayKill` ends those that may
-   * be ended. Without the PROCESS privilege only those of the own account are seen.
+   * be ended. Without the PROCESS privilege only those of the own account are seen. A refusal where
+   * a session does not answer any more.
    */
-  look(mayKill: boolean): Promise<Look>;
+  look(mayKill: boolean): Promise<Look | Refusal>;
   /** Takes the lock. On a refusal something may still be held: call {@linkcode release}. */
   lock(): Promise<Refusal | null>;
   /**
@@ -217,6 +219,8 @@ export interface Look {
   readonly killed: readonly Blocker[];
   /** Why the server cannot take a queue of waiting clients now, or null. */
   readonly crowded: Crowd | null;
+  /** What the server answered with an error, a line each: the guard does not see it. */
+  readonly blind: readonly string[];
 }
 
 /** Clients near `connection_mark`. */
@@ -469,23 +473,18 @@ function instanceOf(opened: OpenedInstance): Instance {
     ownIds: [lockSession.id, control.id],
     thresholdMs: options.longQueryGuardMs,
   };
-  let canSeeIdleLocks = can.idleLocksStatement !== null;
   const processList = () => control.query(PROCESS_LIST, QUERY_LIMIT_MS);
   const findAll = async (
     method: Method,
     rows: readonly Row[] | null = null,
+    noted: (line: string) => void = () => {},
   ): Promise<Blocker[]> => {
     const running = findBlockers(rows ?? await processList(), { ...policy, method });
-    if (!canSeeIdleLocks || can.idleLocksStatement === null) return byCause(running);
-    try {
-      const locks = await control.query(can.idleLocksStatement, QUERY_LIMIT_MS);
-      return byCause([...running, ...findIdleBlockers(locks, { ...policy, method })]);
-    } catch (error) {
-      // No privilege on performance_schema: the bounded attempt finds them the hard way.
-      if (driverError(error).errno === undefined) throw error;
-      canSeeIdleLocks = false;
-      return byCause(running);
-    }
+    const statement = can.idleLocksStatement;
+    if (statement === null) return byCause(running);
+    const ask = () => control.query(statement, QUERY_LIMIT_MS);
+    const locks = await orBlind("the locks of idle sessions", ask, [], noted);
+    return byCause([...running, ...findIdleBlockers(locks, { ...policy, method })]);
   };
   let connectedBefore = Infinity;
   const crowded = async (session: Session): Promise<Crowd | null> => {
@@ -565,17 +564,39 @@ function instanceOf(opened: OpenedInstance): Instance {
       }),
 
     async look(mayKill) {
-      const [rows, crowd] = await Promise.all([processList(), crowded(lockSession)]);
-      const blockers = await findAll(choice.method, rows);
-      const newborn = findNewborn(rows, { ...policy, method: choice.method });
-      const victims = mayKill ? findVictims(seen, blockers, options.killLongQueries) : [];
-      seen = blockers;
-      for (const { id } of victims) {
-        await control.query(`KILL /* locktables */ QUERY ${id}`, QUERY_LIMIT_MS).catch((error) => {
-          if (driverError(error).errno !== NO_SUCH_THREAD) throw error;
-        });
+      const blind: string[] = [];
+      const noted = (line: string) => {
+        blind.push(`${facts.name}: ${line}`);
+      };
+      try {
+        const [rows, crowd] = await Promise.all([
+          orBlind("the process list", processList, [], noted),
+          orBlind("the number of clients", () => crowded(lockSession), null, noted),
+        ]);
+        const blockers = await findAll(choice.method, rows, noted);
+        const newborn = findNewborn(rows, { ...policy, method: choice.method });
+        const victims = mayKill ? findVictims(seen, blockers, options.killLongQueries) : [];
+        seen = blockers;
+        const killed: Blocker[] = [];
+        for (const victim of victims) {
+          try {
+            await control.query(`KILL /* locktables */ QUERY ${victim.id}`, QUERY_LIMIT_MS);
+          } catch (error) {
+            const { errno, message } = driverError(error);
+            if (errno === undefined) throw error;
+            if (errno !== NO_SUCH_THREAD) {
+              noted(
+                `the statement of id ${victim.id} could not be killed: error ${errno}: ${message}`,
+              );
+              continue;
+            }
+          }
+          killed.push(victim);
+        }
+        return { blockers, newborn, killed, crowded: crowd, blind };
+      } catch (error) {
+        return refusalFor(error, "Cannot look for statements in the way of a lock", subject);
       }
-      return { blockers, newborn, killed: victims, crowded: crowd };
     },
 
     async lock() {
@@ -602,7 +623,12 @@ function instanceOf(opened: OpenedInstance): Instance {
           choice = next;
           at = -1;
           // The guard has looked for what the first method waits for; this one waits for more.
-          const inTheWay = await findAll(next.method);
+          let inTheWay: Blocker[];
+          try {
+            inTheWay = await findAll(next.method);
+          } catch (error) {
+            return refusalFor(error, "Cannot look for statements in the way of a lock", subject);
+          }
           if (inTheWay.length > 0) {
             const names = await namesOf(() => Promise.resolve(inTheWay));
             return lockRefusal(error, choice, options, subject, names);

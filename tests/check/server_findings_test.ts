@@ -46,7 +46,7 @@ const FACTS: ServerFacts = {
     account: "'root'@'localhost'",
     grants: ["GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost`"],
   },
-  look: { blockers: [], newborn: [], killed: [], crowded: null },
+  look: { blockers: [], newborn: [], killed: [], crowded: null, blind: [] },
   survey: SURVEY,
   connectionMark: 0.9,
   holdTimeoutMs: 60_000,
@@ -170,6 +170,13 @@ const CASES: readonly ServerCase[] = [
     codes: Array.from({ length: 10 }, () => "blocker" as const),
     title: /^main: in the way of FLUSH TABLES WITH READ LOCK now \(one of 12\): id 29 /,
     remedy: /-e "KILL QUERY 29"$/,
+  },
+  {
+    name: "the guard was refused an answer",
+    facts: { look: { ...FACTS.look!, blind: ["main: the guard did not see x"] } },
+    codes: ["guard-blind"],
+    title: /^main: the guard did not see x$/,
+    remedy: null,
   },
   {
     name: "an idle blocker has no statement to be killed",

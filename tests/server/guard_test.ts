@@ -140,7 +140,9 @@ testOnEachServer("only a statement that was seen twice is killed", async (guest)
   await fillOrders(guest.server);
   const instance = await openGuarded(guest.server);
   const ids = async () => {
-    const { blockers, killed } = await instance.look(true);
+    const look = await instance.look(true);
+    assert.ok(!isRefusal(look), JSON.stringify(look));
+    const { blockers, killed } = look;
     return { blockers: blockers.map(({ id }) => id), killed: killed.map(({ id }) => id) };
   };
   try {
