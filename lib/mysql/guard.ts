@@ -50,14 +50,18 @@ const CHAINED_STATES = [WAITS_FOR_METADATA, "Waiting for table level lock"];
 
 /**
  * Statements that hold nothing while they wait for a table, where the server's FTWRL does not wait
- * for readers: measured on MariaDB 10.11. DDL that waits for a table is in the way everywhere.
+ * for readers: measured on MariaDB 10.11, as it is for {@linkcode TABLE_DDL}. ALTER TABLE that waits
+ * is in the way everywhere.
  */
 const DML = ["select", "with", "insert", "update", "delete", "replace", "load"];
 
 /** First words of statements that only read. */
 const READERS = ["select", "show", "describe", "desc", "explain", "with", "table", "values"];
-/** First words of statements that do not touch a table at all. */
-const HARMLESS = ["use", "kill", "begin", "rollback", "start"];
+/**
+ * First words of statements that do not touch a table at all. STOP REPLICA waits for the appliers:
+ * they are in the way themselves where it is.
+ */
+const HARMLESS = ["use", "kill", "begin", "rollback", "start", "stop"];
 /** First words of statements that touch a table only in a subquery or a stored function. */
 const EVALUATES = ["set", "do"];
 /** What only shows a plan, or what the server itself is about. */
@@ -82,6 +86,17 @@ const WAITING_CALL = new RegExp(`(?<![\`.\\w$])(?:${WAITING_FUNCTIONS})\\s*\\([^
 const SELECTS_CALLS = /^select\s+\?(?:\s*,\s*\?)*\s*;?\s*$/i;
 /** MariaDB's settings for one statement, which comes behind them. */
 const SET_STATEMENT = /^set\s+statement\s.*?\sfor\s+(?=[a-z(])/is;
+/** MariaDB's EXPLAIN that runs the statement, which comes behind it. */
+const ANALYZE =
+  /^analyze\s+(?:format\s*=\s*\w+\s+)?(?=(?:select|with|insert|update|delete|replace)\b)/i;
+/**
+ * A commit that lasts: its own statement, or the state of one that waits for a replica's receipt or
+ * for the commit before it. Measured with MariaDB's semisynchronous source under BACKUP STAGE.
+ */
+const COMMITS = /^(?:xa\s+)?commit\b/i;
+const COMMITTING_STATE = /semi-sync ack|^commit|prior transaction to commit/i;
+/** What makes or removes a table: BLOCK_COMMIT first waits for it, and not for ALTER TABLE. */
+const TABLE_DDL = /^(?:create\s+(?:or\s+replace\s+)?table|drop|truncate|rename)\b/i;
 /** A SELECT that takes its rows for writing. */
 const LOCKS_ROWS = /\bfor\s+update\b/i;
 /** The same behind a common table expression: WITH … UPDATE, WITH … DELETE. */
@@ -127,14 +142,21 @@ function findInTheWay(processList: readonly Row[], policy: GuardPolicy): Blocker
     const kind = kindOf(statement);
     if (kind === null) return [];
     if (
-      session.state === WAITS_FOR_METADATA && DML.includes(firstWord(statement)) &&
-      !policy.method.waitsForReaders(policy.can)
+      session.state === WAITS_FOR_METADATA && !policy.method.waitsForReaders(policy.can) &&
+      (DML.includes(firstWord(statement)) || TABLE_DDL.test(withoutComments(statement)))
     ) return [];
     const isInTheWay = kind === "reader"
       ? policy.method.waitsForReaders(policy.can)
-      : policy.method.waitsForWriters;
+      : policy.method.waitsForWriters === "all" || isCommitting(statement, session.state);
     return isInTheWay ? [{ ...session, kind }] : [];
   });
+}
+
+/** Whether a statement is in what only the end of a write does. */
+function isCommitting(text: string, state: string): boolean {
+  const statement = withoutComments(text);
+  return COMMITS.test(statement) || COMMITTING_STATE.test(state) ||
+    (TABLE_DDL.test(statement) && state !== WAITS_FOR_METADATA);
 }
 
 /**
@@ -207,7 +229,7 @@ export function findVictims(
 
 function kindOf(text: string): "reader" | "writer" | null {
   if (text.trim() === "") return null;
-  const statement = withoutComments(text).replace(SET_STATEMENT, "");
+  const statement = withoutComments(text).replace(SET_STATEMENT, "").replace(ANALYZE, "");
   const word = firstWord(statement);
   if (HARMLESS.includes(word) || SHOWS.test(statement)) return null;
   // Waiting calls become a mark; what has parentheses still may be in a table.

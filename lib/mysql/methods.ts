@@ -23,8 +23,11 @@ export interface Method {
   readonly release: string;
   /** Whether running SELECTs delay the lock on a server with these capabilities. */
   readonly waitsForReaders: (can: Capabilities) => boolean;
-  /** Whether running writes to transactional tables delay the lock. */
-  readonly waitsForWriters: boolean;
+  /**
+   * Which running statements that write delay the lock. `committing`: those that are in their
+   * commit, and those that make or remove tables.
+   */
+  readonly waitsForWriters: "all" | "committing";
 }
 
 /** Names of methods as in the option `method`. */
@@ -39,7 +42,7 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
     acquireFirstWhenAlone: null,
     release: "UNLOCK /* locktables */ TABLES",
     waitsForReaders: (can) => can.ftwrlWaitsForReaders,
-    waitsForWriters: true,
+    waitsForWriters: "all",
   },
   "backup-stage": {
     name: "backup-stage",
@@ -53,7 +56,7 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
     acquireFirstWhenAlone: "BACKUP /* locktables */ STAGE START",
     release: "BACKUP /* locktables */ STAGE END",
     waitsForReaders: () => false,
-    waitsForWriters: false,
+    waitsForWriters: "committing",
   },
 };
 

@@ -48,8 +48,10 @@ function isBlocker(row: Row, policy: GuardPolicy): boolean {
 const READS = { mysql: true, mariadb: false };
 const WRITES = { mysql: true, mariadb: true };
 const NEITHER = { mysql: false, mariadb: false };
+/** BACKUP STAGE waits for these as well. */
+const COMMITS = { mysql: true, mariadb: true, stage: true };
 
-type Kind = typeof READS;
+type Kind = typeof READS & { readonly stage?: true };
 
 const STATEMENTS: readonly (readonly [statement: string, Kind])[] = [
   ["SELECT * FROM t", READS],
@@ -79,6 +81,8 @@ const STATEMENTS: readonly (readonly [statement: string, Kind])[] = [
   ["SELECT SLEEP(1), f()", READS],
   ["SELECT SLEEP(100) FROM t", READS],
   ["SET STATEMENT max_statement_time=9 FOR SELECT * FROM t", READS],
+  ["ANALYZE SELECT * FROM t", READS],
+  ["ANALYZE FORMAT=JSON SELECT * FROM t", READS],
   ["VALUES ROW(1)", READS],
   ["WITH c AS (SELECT * FROM t) SELECT * FROM c", READS],
   ["SELECT * FROM t LOCK IN SHARE MODE", READS],
@@ -96,6 +100,8 @@ const STATEMENTS: readonly (readonly [statement: string, Kind])[] = [
   ["-- report\nUPDATE t SET a = (\nSELECT 1)", WRITES],
   ["--\nUPDATE t SET a = (\nSELECT 1)", WRITES],
   ["# report\nUPDATE t SET a = (\nSELECT 1)", WRITES],
+  ["ANALYZE UPDATE t SET a = 1", WRITES],
+  ["ANALYZE TABLE t", WRITES],
   ["insert into t select * from u", WRITES],
   ["REPLACE INTO t VALUES (1)", WRITES],
   ["DELETE FROM t", WRITES],
@@ -107,10 +113,14 @@ const STATEMENTS: readonly (readonly [statement: string, Kind])[] = [
   ["/*M!100100 ALTER TABLE t ENABLE KEYS */", WRITES],
   ["OPTIMIZE TABLE t", WRITES],
   ["LOCK TABLES t WRITE", WRITES],
-  ["TRUNCATE t", WRITES],
+  ["TRUNCATE t", COMMITS],
+  ["CREATE OR REPLACE TABLE t AS SELECT * FROM u", COMMITS],
+  ["DROP TABLE t", COMMITS],
+  ["RENAME TABLE t TO u", COMMITS],
+  ["CREATE INDEX i ON t (a)", WRITES],
   // A commit holds what the last phase of the lock wants, as long as it lasts (semisync, disk).
-  ["COMMIT", WRITES],
-  ["XA COMMIT 'a'", WRITES],
+  ["COMMIT", COMMITS],
+  ["XA COMMIT 'a'", COMMITS],
   // The process list cuts statements off, and an ORM's comment may be longer than that.
   [`/* ${"route=/orders,".repeat(20)}`, WRITES],
   ["?", WRITES],
@@ -124,6 +134,7 @@ const STATEMENTS: readonly (readonly [statement: string, Kind])[] = [
   ["SHOW BINLOG EVENTS", NEITHER],
   ["SELECT SLEEP(100)", NEITHER],
   ["SELECT SLEEP(100), GET_LOCK('a', 1);", NEITHER],
+  ["STOP REPLICA", NEITHER],
   ["BEGIN", NEITHER],
   ["ROLLBACK", NEITHER],
   ["START TRANSACTION", NEITHER],
@@ -136,13 +147,25 @@ for (const [statement, kind] of STATEMENTS) {
   Deno.test(`${name} holds up FTWRL on ${blocks.join(" and ") || "no server"}`, () => {
     assert.equal(isBlocker({ Info: statement }, MYSQL), kind.mysql, "MySQL");
     assert.equal(isBlocker({ Info: statement }, MARIADB), kind.mariadb, "MariaDB");
-    assert.equal(isBlocker({ Info: statement }, BACKUP_STAGE), false, "BACKUP STAGE");
+    assert.equal(isBlocker({ Info: statement }, BACKUP_STAGE), kind.stage ?? false, "BACKUP STAGE");
     // What kill_long_queries=select may end is what holds up MySQL and not MariaDB: a mere reader.
     const [blocker] = findBlockers([session({ Info: statement })], MYSQL);
     const expected = kind.mariadb ? "writer" : kind.mysql ? "reader" : undefined;
     assert.equal(blocker?.kind, expected);
   });
 }
+
+Deno.test("guard: under BACKUP STAGE a write that waits for a replica's receipt is in its commit", () => {
+  for (const name of ["slave", "replica"]) {
+    assert.ok(isBlocker({ State: `Waiting for semi-sync ACK from ${name}` }, BACKUP_STAGE));
+  }
+  assert.ok(isBlocker({ State: "Waiting for prior transaction to commit" }, BACKUP_STAGE));
+});
+
+Deno.test("guard: under BACKUP STAGE a DROP that waits for its table is in nobody's way", () => {
+  const row = { Info: "DROP TABLE t", State: "Waiting for table metadata lock" };
+  assert.equal(isBlocker(row, BACKUP_STAGE), false);
+});
 
 Deno.test("guard: before 10.5 MariaDB's FTWRL waits for readers as MySQL's does", () => {
   assert.ok(isBlocker({ Info: "SELECT * FROM t" }, OLD_MARIADB));

@@ -188,17 +188,21 @@ Deno.test("the statements are those of the manuals, comment aside", () => {
   assert.equal(plain(METHODS["backup-stage"].release), "BACKUP STAGE END");
 });
 
-const WAITS:
-  readonly (readonly [MethodName, version: string, readers: boolean, writers: boolean])[] = [
-    ["ftwrl", "9.7.4", true, true],
-    ["ftwrl", "10.4.34-MariaDB", true, true],
-    ["ftwrl", "10.11.19-MariaDB", false, true],
-    ["backup-stage", "10.11.19-MariaDB", false, false],
-  ];
+const WAITS: readonly (readonly [
+  MethodName,
+  version: string,
+  readers: boolean,
+  writers: "all" | "committing",
+])[] = [
+  ["ftwrl", "9.7.4", true, "all"],
+  ["ftwrl", "10.4.34-MariaDB", true, "all"],
+  ["ftwrl", "10.11.19-MariaDB", false, "all"],
+  ["backup-stage", "10.11.19-MariaDB", false, "committing"],
+];
 
 for (const [name, version, readers, writers] of WAITS) {
-  const whom = [readers ? "readers" : "", writers ? "writers" : ""].filter(Boolean).join(" and ");
-  Deno.test(`${name} on ${version} waits for ${whom || "nobody"}`, () => {
+  const whom = [readers ? "readers" : "", `${writers} writers`].filter(Boolean).join(" and ");
+  Deno.test(`${name} on ${version} waits for ${whom}`, () => {
     assert.equal(METHODS[name].waitsForReaders(capabilitiesOf(server(version))), readers);
     assert.equal(METHODS[name].waitsForWriters, writers);
   });

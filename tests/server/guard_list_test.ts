@@ -20,10 +20,23 @@ interface Case {
   readonly before?: readonly string[];
   /** A statement that runs meanwhile. */
   readonly running?: string;
+  /** Whether commits wait for the receipt of a replica, which there is none. */
+  readonly isSemisync?: true;
   readonly on: On;
   /** On which of them the lock waits. */
   readonly waits: On;
 }
+
+const SEMISYNC: Readonly<Record<"mysql" | "mariadb", { on: string; off: string }>> = {
+  mysql: {
+    on: "SET GLOBAL rpl_semi_sync_source_enabled=ON, GLOBAL rpl_semi_sync_source_timeout=20000",
+    off: "SET GLOBAL rpl_semi_sync_source_enabled=OFF",
+  },
+  mariadb: {
+    on: "SET GLOBAL rpl_semi_sync_master_enabled=ON, GLOBAL rpl_semi_sync_master_timeout=20000",
+    off: "SET GLOBAL rpl_semi_sync_master_enabled=OFF",
+  },
+};
 
 const SLOW = "(SELECT COUNT(*) FROM shop.t WHERE SLEEP(20) = 0)";
 
@@ -98,6 +111,72 @@ const CASES: readonly Case[] = [
     on: MYSQL,
     waits: MYSQL,
   },
+  {
+    name: "an idle LOCK TABLES READ",
+    before: ["LOCK TABLES shop.t READ"],
+    on: MARIADB,
+    waits: [],
+  },
+  { name: "an idle HANDLER", before: ["HANDLER shop.t OPEN"], on: MARIADB, waits: [] },
+  {
+    name: "an idle FLUSH TABLES … FOR EXPORT",
+    before: ["FLUSH TABLES shop.t FOR EXPORT"],
+    on: MARIADB,
+    waits: [],
+  },
+  { name: "a procedure that sleeps", running: "CALL shop.sleeps()", on: BOTH, waits: [] },
+  {
+    name: "a procedure that writes",
+    running: "CALL shop.writes()",
+    on: BOTH,
+    waits: [["mysql", "ftwrl"], ["mariadb", "ftwrl"]],
+  },
+  { name: "a procedure that reads", running: "CALL shop.looks()", on: BOTH, waits: MYSQL },
+  {
+    name: "CREATE TABLE … SELECT",
+    running: "CREATE TABLE shop.made AS SELECT SLEEP(20) AS a",
+    on: BOTH,
+    waits: BOTH,
+  },
+  {
+    name: "ALTER TABLE that waits for an open transaction",
+    running: "ALTER TABLE shop.read ADD COLUMN b INT",
+    on: BOTH,
+    waits: [["mysql", "ftwrl"], ["mariadb", "ftwrl"]],
+  },
+  {
+    name: "ANALYZE of a SELECT",
+    running: "ANALYZE SELECT SLEEP(20) FROM shop.t",
+    on: MARIADB,
+    waits: [],
+  },
+  {
+    name: "ANALYZE of an UPDATE",
+    running: "ANALYZE UPDATE shop.u SET a = 3 WHERE SLEEP(20) = 0",
+    on: MARIADB,
+    waits: [["mariadb", "ftwrl"]],
+  },
+  {
+    name: "EXPLAIN ANALYZE of a SELECT",
+    running: "EXPLAIN ANALYZE SELECT SLEEP(20) FROM shop.t",
+    on: MYSQL,
+    waits: MYSQL,
+  },
+  {
+    name: "a commit that waits for a replica's answer",
+    isSemisync: true,
+    running: "INSERT INTO shop.u VALUES (8)",
+    on: BOTH,
+    waits: BOTH,
+  },
+  ...["DROP TABLE shop.read", "TRUNCATE shop.read", "RENAME TABLE shop.read TO shop.gone"].map((
+    running,
+  ): Case => ({
+    name: `${running.split(" ")[0]} that waits for an open transaction`,
+    running,
+    on: BOTH,
+    waits: MYSQL,
+  })),
   { name: "a session in GET_LOCK", running: "SELECT GET_LOCK('held', 20)", on: BOTH, waits: [] },
 ];
 
@@ -114,18 +193,33 @@ for (const flavor of ["mysql", "mariadb"] as const) {
       await admin.query(
         `CREATE FUNCTION shop.slow() RETURNS INT READS SQL DATA RETURN ${SLOW}`,
       );
+      for (
+        const [name, body] of [
+          ["sleeps", "DO SLEEP(20)"],
+          ["writes", "UPDATE shop.u SET a = 4 WHERE SLEEP(20) = 0"],
+          ["looks", "SELECT SLEEP(20) FROM shop.t"],
+        ]
+      ) await admin.query(`CREATE PROCEDURE shop.${name}() BEGIN ${body}; END`);
+      await admin.query("CREATE TABLE shop.read (a INT) ENGINE=InnoDB");
+      const reader = await connect(server);
+      await reader.query("BEGIN");
+      await reader.query("SELECT COUNT(*) FROM shop.read");
+      if (flavor === "mysql") {
+        await admin.query("INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'");
+      }
       await admin.query("DO GET_LOCK('held', 0)");
       const [version] = await admin.query("SELECT @@version AS v, @@version_comment AS c");
       const parsed = parseVersion(String(version?.["v"]), String(version?.["c"]));
       assert.ok(parsed !== null);
       const can = capabilitiesOf(parsed);
-      for (const { name, before, running, on, waits } of CASES) {
+      for (const { name, before, running, isSemisync, on, waits } of CASES) {
         for (const [of, method] of on) {
           if (of !== flavor) continue;
           const doesWait = waits.some(([a, b]) => a === of && b === method);
           await test.step(`${method}, ${name}: ${doesWait ? "waits, and it is named" : "does not wait, and nobody is named"}`, async () => {
             const other = await connect(server);
             for (const statement of before ?? []) await other.query(statement);
+            if (isSemisync) await admin.query(SEMISYNC[flavor].on);
             const work = running === undefined ? null : other.query(running).catch(() => null);
             await sleep(running === undefined ? 50 : 250);
             try {
@@ -145,6 +239,7 @@ for (const flavor of ["mysql", "mariadb"] as const) {
                 { lockWaits: doesWait, named: doesWait },
               );
             } finally {
+              if (isSemisync) await admin.query(SEMISYNC[flavor].off);
               await admin.query(`KILL ${other.id}`).catch(() => null);
               await work;
               await other.close().catch(() => null);
@@ -152,6 +247,7 @@ for (const flavor of ["mysql", "mariadb"] as const) {
           });
         }
       }
+      await reader.close();
     } finally {
       await admin.close();
       await discard(server);
