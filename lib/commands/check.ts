@@ -295,7 +295,7 @@ async function examine(
   const opened = await atMost(opening, OPEN_LIMIT_MS, null);
   if (opened === null) {
     // It may still come while others are asked.
-    opening.then((late) => isRefusal(late) ? null : late.release(null));
+    opening.then((late) => isRefusal(late) ? null : late.release());
     const subject = { socket, user: connection.user, server: null };
     const slow = new Error(`no answer within ${OPEN_LIMIT_MS} ms`);
     const refused = refusalFor(slow, `Cannot prepare a session as ${connection.user}`, subject);
@@ -305,7 +305,7 @@ async function examine(
   try {
     return { settings, socket, outcome: await ask(opened, settings, all, context) };
   } finally {
-    await opened.release(null);
+    await opened.release();
   }
 }
 

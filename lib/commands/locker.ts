@@ -2,7 +2,8 @@
 import type { Caller } from "../hooks/callers.ts";
 import { openStarterLink } from "../locker/starter_link.ts";
 import { writeWindowFile } from "../locker/run_directory.ts";
-import { defect, runLocker } from "../locker/locker.ts";
+import { defect } from "../locker/defect.ts";
+import { runLocker } from "../locker/loop.ts";
 import { type OptionWarning, readOptionFile } from "../options/option_file.ts";
 import { type Settings, settingsFrom } from "../options/settings.ts";
 import { complainOf } from "../report/print.ts";

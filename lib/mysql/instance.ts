@@ -199,15 +199,18 @@ export interface Instance {
    * no `sync` reaches it.
    */
   writeLog(): Promise<Refusal | null>;
-  /** Reads the coordinates, to be compared with those at the release. */
+  /** Reads the coordinates under the lock, and remembers them for the release. */
   readCoordinates(): Promise<Coordinates | Refusal>;
+  /** Those that were read; null before. */
+  coordinates(): Coordinates | null;
   /**
-   * Lets go of whatever is held or waited for and closes both sessions. Never rejects,
+   * Releases whatever is held or waited for and closes both sessions. Never rejects,
    * ends within 5 s, and ends with the lock gone even where the server does not answer:
    * at the latest its `wait_timeout` and `lock_wait_timeout` see to it.
-   * @param held the coordinates at the lock, null where it was not promised
    */
-  release(held: Coordinates | null): Promise<ReleaseEnd>;
+  release(): Promise<ReleaseEnd>;
+  /** How the release went; null before its end. */
+  end(): ReleaseEnd | null;
 }
 
 /** What the guard saw. */
@@ -508,7 +511,9 @@ function instanceOf(opened: OpenedInstance): Instance {
   let seen: readonly Blocker[] = [];
   let isLockSent = false;
   let isLockPending = false;
+  let held: Coordinates | null = null;
   let released: Promise<ReleaseEnd> | null = null;
+  let end: ReleaseEnd | null = null;
 
   const keepAlive = async () => {
     // Behind a waiting lock statement it would only queue up; that statement has its own limit.
@@ -534,19 +539,20 @@ function instanceOf(opened: OpenedInstance): Instance {
     }
   }, WATCH_MS);
 
-  const release = async (held: Coordinates | null): Promise<ReleaseEnd> => {
+  const release = async (): Promise<ReleaseEnd> => {
     life.isEnding = true;
     clearInterval(keepingAlive);
     clearInterval(watching);
-    const end = !isLockSent
+    const inOrder = !isLockSent
       ? { proof: "equal" as const, coordinates: null }
       : isLockPending || lockSession.isClosed()
       ? null
       : await releaseInOrder(lockSession, control, choice.method.release, can, held);
-    if (end === null) await kill(control, lockSession);
+    if (inOrder === null) await kill(control, lockSession);
     lockSession.close();
     control.close();
-    return end ?? { proof: "cut", coordinates: null };
+    end = inOrder ?? { proof: "cut", coordinates: null };
+    return end;
   };
 
   return {
@@ -671,16 +677,21 @@ function instanceOf(opened: OpenedInstance): Instance {
           method: choice.method.name,
           coordinates: read,
         });
-        return { ...read, inexact };
+        held = { ...read, inexact };
+        return held;
       } catch (error) {
         return refusalFor(error, "Cannot read the binlog coordinates", subject);
       }
     },
 
-    release(held) {
-      released ??= release(held);
+    coordinates: () => held,
+
+    release() {
+      released ??= release();
       return released;
     },
+
+    end: () => end,
   };
 }
 

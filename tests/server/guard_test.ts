@@ -180,7 +180,7 @@ testOnEachServer("only a statement that was seen twice is killed", async (guest)
     await session.close();
     await admin.close();
   } finally {
-    await instance.release(null);
+    await instance.release();
   }
   await guest.assertNothingLeft();
 });

@@ -1,0 +1,114 @@
+/** What the window decides, done. */
+import { LOCK_WAIT_TIMEOUT } from "../mysql/errors.ts";
+import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+import { atMost } from "../sys/at_most.ts";
+import { DISK_SILENT } from "../sys/disk.ts";
+import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
+import { weakestProof, type WindowAction } from "../window/window.ts";
+import { leftMs, pause, waitForBlockers } from "./blockers.ts";
+import type { ControlServer } from "./control_server.ts";
+import { defect } from "./defect.ts";
+import { openInstances } from "./prepare.ts";
+import type { LockerRun } from "./run.ts";
+import { secure } from "./secure.ts";
+
+/** What closing a window ends. */
+export interface LockerEnds {
+  readonly control: ControlServer;
+  /** Stops the clock and the watch of the lock file. */
+  stopWatching(): void;
+  /** Everything of the window is gone. */
+  over(): void;
+}
+
+/** Each action. What it throws is a defect. */
+export const ACTIONS: Readonly<
+  Record<WindowAction, (run: LockerRun, ends: LockerEnds) => Promise<void>>
+> = {
+  async prepare(run) {
+    // Those who waited behind the attempt get their turn before the next one.
+    await pause(run.limits.attemptPauseFactor * run.settings.lockWaitTimeoutMs);
+    if (run.window.phase === "preparing") await report(run, openInstances);
+  },
+  lock,
+  secure,
+  answer(run) {
+    if (!run.starter.send({ event: "frozen", record: run.record() })) {
+      run.dispatch({ type: "StarterLost" });
+    }
+    return Promise.resolve();
+  },
+  confirm(run) {
+    if (!run.starter.send({ event: "held" })) run.dispatch({ type: "StarterLost" });
+    return Promise.resolve();
+  },
+  async release(run) {
+    run.flushing?.abandon();
+    const ends = await Promise.all(run.instances.map((instance) => instance.release()));
+    run.dispatch({ type: "ReleaseFinished", proof: weakestProof(ends.map(({ proof }) => proof)) });
+  },
+  close,
+};
+
+/** Prepares an attempt, and tells the window how that ended. */
+export async function report(
+  run: LockerRun,
+  prepare: (run: LockerRun) => Promise<Refusal | null>,
+): Promise<void> {
+  const refusal = await prepare(run).catch(defect) ?? await waitForBlockers(run).catch(defect);
+  run.dispatch(refusal === null ? { type: "Prepared" } : { type: "PreparationFailed", refusal });
+}
+
+async function lock(run: LockerRun): Promise<void> {
+  const { instances, settings, limits } = run;
+  // Whoever finds us dead in the wait knows from it which sessions to end.
+  run.ports.runDirectory.writeWindowFile(run.record());
+  const results = await Promise.all(instances.map((instance) => instance.lock()));
+  const refusals = results.filter((result) => result !== null);
+  const [refusal] = refusals;
+  if (refusal === undefined) return run.dispatch({ type: "LockAcquired" });
+  const mayTryAgain = refusals.every(({ reason }) => reason === LOCK_WAIT_TIMEOUT);
+  const hasTime = leftMs(run) > (limits.attemptPauseFactor + 1) * settings.lockWaitTimeoutMs;
+  if (!mayTryAgain || !hasTime || run.window.phase !== "locking") {
+    return run.dispatch({ type: "LockRefused", refusal });
+  }
+  run.mark("not granted");
+  // They stay in the list until they are released: a thaw at this moment waits for that too.
+  await Promise.all(instances.map((instance) => instance.release()));
+  if (run.window.phase === "locking") instances.length = 0;
+  run.dispatch({ type: "LockNotGranted", refusal });
+}
+
+async function close(run: LockerRun, { control, stopWatching, over }: LockerEnds): Promise<void> {
+  if (run.window.phase !== "closed") return;
+  const { wasHeld, refusal } = run.window;
+  const { runDirectory } = run.ports;
+  stopWatching();
+  // In memory first: that is never frozen, and what is left there is what a late thaw finds.
+  if (wasHeld) runDirectory.writeWindowFile(run.record());
+  for (const path of [WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT]) runDirectory.remove(path);
+  const writing = run.place.close(run.record());
+  // Who is refused because the disk does not answer need not wait for it again.
+  const limitMs = refusal?.reason === DISK_SILENT ? 0 : run.limits.finalRecordMs;
+  const unwritten = await atMost(writing, limitMs, stillFrozen(limitMs));
+  if (unwritten !== null) run.warn(`${unwritten.summary}. ${unwritten.hint}`);
+  const taken = await control.answerWaiters(run.record());
+  control.close();
+  const isTold = taken > 0 || !wasHeld;
+  if (unwritten !== null && wasHeld) runDirectory.writeWindowFile(run.record());
+  else if (isTold) runDirectory.remove(WINDOW_FILE);
+  if (refusal !== null) run.starter.send({ event: "refused", refusal });
+  await atMost(writing, run.limits.frozenDiskMs, null);
+  // Until now it was the only trace of how the window closed; the next one has its own.
+  if (isTold && runDirectory.windowFileIs(run.windowId)) runDirectory.remove(WINDOW_FILE);
+  over();
+}
+
+function stillFrozen(limitMs: number): Refusal {
+  return refusal(
+    EXIT.badSetup,
+    "disk-frozen",
+    `The final record was not on disk within ${limitMs} ms`,
+    "Where the disk is still frozen it follows after the thaw",
+  );
+}

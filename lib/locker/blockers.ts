@@ -1,0 +1,96 @@
+/** Waiting, while nothing is locked, for statements that would make the lock wait. */
+import { type Blocker, describeBlocker, describeBlockers, isHeldUp } from "../mysql/guard.ts";
+import type { Look } from "../mysql/instance.ts";
+import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
+import { elapsedMs, remainingMs } from "../sys/clock.ts";
+import { nextDeadline } from "../window/window.ts";
+import type { LockerRun } from "./run.ts";
+
+/** How many warnings a record keeps: whoever starts statements to be killed decides their number. */
+const WARNINGS_MOST = 100;
+
+/** Waits until nothing is in the way; why not, when there is no time left for an attempt. */
+export async function waitForBlockers(run: LockerRun): Promise<Refusal | null> {
+  const { settings, limits } = run;
+  const since = run.now();
+  let first: readonly (readonly Blocker[])[] | null = null;
+  while (run.window.phase === "preparing") {
+    const looked = await Promise.all(run.instances.map((instance) => instance.look(true)));
+    const refused = looked.find(isRefusal);
+    if (refused !== undefined) return refused;
+    const looks = looked.filter((look): look is Look => !isRefusal(look));
+    for (const line of looks.flatMap(({ blind }) => blind)) run.warn(line, WARNINGS_MOST);
+    for (const blocker of looks.flatMap(({ killed }) => killed)) {
+      run.warn(
+        `kill_long_queries=${settings.killLongQueries}: killed the statement of ${
+          describeBlocker(blocker)
+        }`,
+        WARNINGS_MOST,
+      );
+    }
+    const blockers = looks.flatMap(({ blockers }) => blockers);
+    const newborn = looks.map(({ newborn }) => newborn);
+    first ??= newborn;
+    const isGrown = elapsedMs(since, run.now()) >= limits.grownMs ||
+      !newborn.some((seen, at) => hasSameStatement(seen, first?.[at] ?? []));
+    const crowded = looks.find(({ crowded }) => crowded !== null)?.crowded?.why ?? null;
+    if (blockers.length === 0 && crowded === null) {
+      if (isGrown) return null;
+      await pause(limits.newbornPauseMs);
+      continue;
+    }
+    if (leftMs(run) <= settings.lockWaitTimeoutMs + limits.guardPauseMs) {
+      return crowded === null
+        ? blockedBy(blockers, settings.longQueryGuardMs)
+        : crowdedOut(crowded);
+    }
+    await pause(limits.guardPauseMs);
+  }
+  return null;
+}
+
+/** Milliseconds until the window's next deadline. */
+export function leftMs(run: LockerRun): number {
+  const deadline = nextDeadline(run.window);
+  return deadline === null ? 0 : remainingMs(deadline, run.now());
+}
+
+/** Waits for so many milliseconds. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Whether any of them is one of the others, still in the same statement. */
+function hasSameStatement(seen: readonly Blocker[], others: readonly Blocker[]): boolean {
+  const before = new Map(others.map(({ id, statement }) => [id, statement]));
+  return seen.some(({ id, statement }) => before.get(id) === statement);
+}
+
+function blockedBy(blockers: readonly Blocker[], guardMs: number): Refusal {
+  return refusal(
+    EXIT.lockNotObtained,
+    "blocked",
+    `Nothing was locked, because statements older than long_query_guard (${guardMs} ms) would hold up every writer behind the lock: ${
+      describeBlockers(blockers)
+    }`,
+    howToEnd(blockers),
+  );
+}
+
+function howToEnd(blockers: readonly Blocker[]): string {
+  // To end one of those who wait themselves would be for nothing.
+  if (blockers.every(isHeldUp)) {
+    return "They wait themselves, for a session that the server does not show, such as an idle one with LOCK TABLES: SHOW OPEN TABLES WHERE In_use > 0";
+  }
+  const [first] = blockers;
+  return `Let them end, or end them: KILL ${first?.kind === "idle" ? "" : "QUERY "}${first?.id}`;
+}
+
+function crowdedOut(why: string): Refusal {
+  return refusal(
+    EXIT.lockNotObtained,
+    "connections-near-limit",
+    `Nothing was locked, because the clients that wait would fill the server: ${why}`,
+    "Raise max_connections, or connection_mark in [locktables]",
+  );
+}

@@ -1,0 +1,90 @@
+/** What a locker needs of the world, and the real ones. A test has its own. */
+import type { Refusal } from "../report/refusal.ts";
+import type { Instance, InstanceOptions } from "../mysql/instance.ts";
+import { instanceSocket } from "../mysql/instance_socket.ts";
+import { type Clock, systemClock } from "../sys/clock.ts";
+import { removeIfThere } from "../sys/files.ts";
+import { type Flush, flushEverything, flushFilesystemsOf } from "../sys/flush.ts";
+import { closeRecord, type ReservedRecord, reserveRecord } from "../sys/record_file.ts";
+import type { WindowRecord } from "../window/record.ts";
+import { type ControlHandlers, type ControlServer, openControlServer } from "./control_server.ts";
+import {
+  type LockFileHandlers,
+  openLockFiles,
+  watchLockFile,
+  windowFileIs,
+  writeWindowFile,
+} from "./run_directory.ts";
+
+/** The lock file `waitforsnapshot`, watched. */
+export interface LockFileWatch {
+  /** Looks now. */
+  check(): void;
+  close(): void;
+}
+
+/** Files and socket in the run directory, which is in memory: none of these waits for a disk. */
+export interface RunDirectoryPort {
+  /** Makes both lock files; what it returns watches `waitforsnapshot`. */
+  openLockFiles(): ((handlers: LockFileHandlers) => LockFileWatch) | Refusal;
+  writeWindowFile(record: WindowRecord): void;
+  /** Whether the window file is of the window with this id. */
+  windowFileIs(windowId: string): boolean;
+  /** Removes a file that may be missing. */
+  remove(path: string): void;
+  openControlServer(handlers: ControlHandlers): ControlServer;
+}
+
+/** What waits for disks. */
+export interface DiskPort {
+  flushEverything(): Flush;
+  flushFilesystemsOf(paths: readonly string[]): Flush;
+  reserveRecord(): Promise<ReservedRecord | Refusal>;
+  closeRecord(record: WindowRecord): Promise<Refusal | null>;
+}
+
+/** A server as the option file has it; `socket` is null where it is to be found. */
+export type ConfiguredInstance = Omit<InstanceOptions, "socket"> & {
+  readonly socket: string | null;
+};
+
+/** Everything outside of the loop. */
+export interface LockerPorts {
+  readonly clock: Clock;
+  readonly runDirectory: RunDirectoryPort;
+  readonly disk: DiskPort;
+  openInstance(options: ConfiguredInstance): Promise<Instance | Refusal>;
+  /** Calls back for each signal that asks the locker to end. */
+  onSignal(handler: (signal: string) => void): void;
+  /** Gives back the right to run `sync`: nothing of it is needed once the lock is promised. */
+  dropRunRight(): void;
+}
+
+const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
+/** The machine's own. */
+export const systemPorts: LockerPorts = {
+  clock: systemClock,
+  runDirectory: {
+    openLockFiles() {
+      const opened = openLockFiles();
+      return "kind" in opened ? opened : (handlers) => watchLockFile(opened, handlers);
+    },
+    writeWindowFile,
+    windowFileIs,
+    remove: removeIfThere,
+    openControlServer,
+  },
+  disk: { flushEverything, flushFilesystemsOf, reserveRecord, closeRecord },
+  async openInstance(options) {
+    // Here and not above: `sync` is at work while the driver is being parsed.
+    const { openInstance } = await import("../mysql/instance.ts");
+    return await openInstance({ ...options, socket: await instanceSocket(options.socket) });
+  },
+  onSignal(handler) {
+    for (const signal of SIGNALS) Deno.addSignalListener(signal, () => handler(signal));
+  },
+  dropRunRight() {
+    Deno.permissions.revokeSync({ name: "run" });
+  },
+};

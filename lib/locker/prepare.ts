@@ -1,0 +1,84 @@
+/** Everything before the lock: sessions, the record's place, and data on disk. */
+import { sameServer } from "../mysql/same_server.ts";
+import { isRefusal, type Refusal } from "../report/refusal.ts";
+import { atMost } from "../sys/at_most.ts";
+import type { LockerRun } from "./run.ts";
+
+/** What is done before the first attempt. */
+export async function prepareAll(run: LockerRun): Promise<Refusal | null> {
+  // `sync` works by itself while the driver is being loaded.
+  const disk = prepareDisk(run);
+  const refusals = await Promise.all([openInstances(run), disk]);
+  const refusal = refusals.find((refusal) => refusal !== null);
+  if (refusal !== undefined) return refusal;
+  const unwritten = await flushInstances(run);
+  if (unwritten !== null) return unwritten;
+  run.mark("written out");
+  return null;
+}
+
+/** What is done once: writing everything out, and a place for the record. */
+async function prepareDisk(run: LockerRun): Promise<Refusal | null> {
+  const { ports, limits, settings: { freezeTimeoutMs } } = run;
+  const everything = ports.disk.flushEverything();
+  const reserveMs = Math.min(freezeTimeoutMs * limits.reserveShare, limits.reserveMs);
+  const unreserved = await run.place.reserve(reserveMs, () => run.window.phase === "preparing");
+  if (unreserved !== null) return unreserved;
+  const limitMs = freezeTimeoutMs * limits.flushEverythingShare;
+  const unflushed = await atMost<Refusal | null, "late">(everything.done, limitMs, "late");
+  if (unflushed === "late") {
+    everything.abandon();
+    run.warn(`Writing out all filesystems: not done after ${limitMs} ms`);
+    return null;
+  }
+  // A filesystem of others may fail; those of the servers follow on their own.
+  if (unflushed?.reason === "flush-failed") {
+    run.warn(unflushed.summary);
+    return null;
+  }
+  return unflushed;
+}
+
+/** What is done for each attempt: sessions, and the servers' names. */
+export async function openInstances(run: LockerRun): Promise<Refusal | null> {
+  const { settings, instances } = run;
+  const opened = await Promise.all(
+    settings.instances.map(({ name, connection }) =>
+      run.ports.openInstance({
+        ...settings,
+        ...connection,
+        name,
+        // It may be set longer than freeze_timeout; then that one counts.
+        lockWaitTimeoutMs: Math.min(settings.lockWaitTimeoutMs, settings.freezeTimeoutMs),
+        onLost: (why) => run.dispatch({ type: "SessionLost", why: `${name}: ${why}` }),
+        onControlLost: (why) => run.warn(`${name}: the control session was lost: ${why}`),
+        onCrowded: (why) => run.dispatch({ type: "ConnectionsNearLimit", why }),
+      })
+    ),
+  );
+  for (const instance of opened) {
+    if (isRefusal(instance)) continue;
+    instances.push(instance);
+    for (const { text } of instance.warnings) run.warn(text);
+  }
+  run.mark("connected");
+  const refused = opened.find(isRefusal) ?? sameServer(instances.map(({ facts }) => facts));
+  if (refused !== null) return refused;
+  const claims = await Promise.all(instances.map(async (instance) => {
+    const claim = await instance.claim();
+    if (typeof claim === "string") run.warn(`${instance.facts.name}: ${claim}`);
+    return claim;
+  }));
+  return claims.find((claim): claim is Refusal => isRefusal(claim)) ?? null;
+}
+
+/** Puts the servers' files on disk. */
+export async function flushInstances(run: LockerRun): Promise<Refusal | null> {
+  run.flushing = run.ports.disk.flushFilesystemsOf(dataDirectories(run));
+  return await run.flushing.done;
+}
+
+/** Of all instances, each time it occurs. */
+export function dataDirectories({ instances }: LockerRun): string[] {
+  return instances.flatMap(({ facts }) => facts.dataDirectories);
+}

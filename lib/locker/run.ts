@@ -1,0 +1,123 @@
+/** One window at work: what the parts of its locker share. */
+import type { Caller } from "../hooks/callers.ts";
+import type { Instance } from "../mysql/instance.ts";
+import type { Settings } from "../options/settings.ts";
+import { elapsedMs, type Instant } from "../sys/clock.ts";
+import type { Flush } from "../sys/flush.ts";
+import { VERSION } from "../version.ts";
+import {
+  type InstanceRecord,
+  recordOf,
+  type TimelineEntry,
+  type WindowRecord,
+} from "../window/record.ts";
+import { openWindow, type Window, type WindowEvent } from "../window/window.ts";
+import type { LockerLimits } from "./limits.ts";
+import type { LockerPorts } from "./ports.ts";
+import { type RecordPlace, recordPlace } from "./record_place.ts";
+import type { StarterLink } from "./starter_link.ts";
+
+/** What a locker is started with. */
+export interface LockerRequest {
+  readonly settings: Settings;
+  readonly caller: Caller | null;
+  readonly starter: StarterLink;
+  readonly warnings: readonly string[];
+}
+
+/** What the parts share. `window` and `detail` are changed by the loop alone. */
+export interface LockerRun {
+  readonly settings: Settings;
+  readonly starter: StarterLink;
+  readonly ports: LockerPorts;
+  readonly limits: LockerLimits;
+  readonly windowId: string;
+  /** All that are open, locked or not. */
+  readonly instances: Instance[];
+  readonly place: RecordPlace;
+  window: Window;
+  /** What a person needs to know beyond the reason. */
+  detail: string | null;
+  /** The `sync` that is under way, to be abandoned at the release. */
+  flushing: Flush | null;
+  /** Tells the window what happened, and has done what it decides. */
+  readonly dispatch: (event: WindowEvent) => void;
+  now(): Instant;
+  /** Adds a line for people, once, where there are fewer than `most` so far. */
+  warn(warning: string, most?: number): void;
+  /** Adds a point to the timeline. */
+  mark(event: string): void;
+  /** The record, as if the window were `as`; default: as it is. */
+  record(as?: Window): WindowRecord;
+}
+
+/** Opens a window; nothing is begun yet. */
+export function beginRun(
+  { settings, caller, starter, ...request }: LockerRequest,
+  ports: LockerPorts,
+  limits: LockerLimits,
+  dispatch: (event: WindowEvent) => void,
+): LockerRun {
+  const now = () => ports.clock.now();
+  const openedAt = now();
+  const warnings = [...request.warnings];
+  const timeline: TimelineEntry[] = [];
+  // These alone: the settings have passwords in them.
+  const { freezeTimeoutMs, holdTimeoutMs, stallLimitMs } = settings;
+  const run: LockerRun = {
+    settings,
+    starter,
+    ports,
+    limits,
+    windowId: crypto.randomUUID(),
+    instances: [],
+    place: recordPlace(ports.disk),
+    window: openWindow({ freezeTimeoutMs, holdTimeoutMs, stallLimitMs }, openedAt),
+    detail: null,
+    flushing: null,
+    dispatch,
+    now,
+    warn(warning, most = Infinity) {
+      if (!warnings.includes(warning) && warnings.length < most) warnings.push(warning);
+    },
+    mark(event) {
+      timeline.push({ at_ms: elapsedMs(openedAt, now()), event });
+    },
+    record: (as = run.window) =>
+      recordOf(as, {
+        windowId: run.windowId,
+        version: VERSION,
+        caller,
+        lockerPid: Deno.pid,
+        detail: run.detail,
+        instances: run.instances.map(instanceRecord),
+        timeline,
+        warnings,
+      }),
+  };
+  return run;
+}
+
+function instanceRecord(instance: Instance): Omit<InstanceRecord, "verdict"> {
+  const { facts } = instance;
+  const { method, why } = instance.choice();
+  const end = instance.end();
+  return {
+    name: facts.name,
+    flavor: facts.server.flavor,
+    version: facts.server.text,
+    label: facts.server.label,
+    socket: facts.socket,
+    hostname: facts.hostname,
+    connection_id: facts.connection_id,
+    server_id: facts.server_id,
+    server_uuid: facts.server_uuid,
+    read_only: facts.read_only,
+    method: method.name,
+    method_reason: why,
+    data_directories: facts.dataDirectories,
+    coordinates: instance.coordinates(),
+    coordinates_at_release: end?.coordinates ?? null,
+    release_proof: end?.proof ?? null,
+  };
+}

@@ -1,0 +1,337 @@
+/**
+ * A world for the locker in which time passes only when a test says so: servers, disk, run
+ * directory and pre-freeze are values, and every timer is a fake one.
+ */
+import assert from "node:assert/strict";
+// @deno-types="npm:@types/sinonjs__fake-timers@15.0.1"
+import { install, type InstalledClock } from "@sinonjs/fake-timers";
+import { runLocker } from "../../lib/locker/loop.ts";
+import type { LockerPorts } from "../../lib/locker/ports.ts";
+import type { LockerMessage } from "../../lib/locker/starter_protocol.ts";
+import type { Coordinates } from "../../lib/mysql/coordinates.ts";
+import { parseVersion } from "../../lib/mysql/flavor.ts";
+import type {
+  Instance,
+  InstanceFacts,
+  InstanceOptions,
+  Look,
+  ReleaseEnd,
+} from "../../lib/mysql/instance.ts";
+import { METHODS } from "../../lib/mysql/methods.ts";
+import { ALONE } from "../../lib/mysql/coordinates.ts";
+import type { Settings } from "../../lib/options/settings.ts";
+import { isRefusal, type Refusal } from "../../lib/report/refusal.ts";
+import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../../lib/sys/paths.ts";
+import type { WindowRecord } from "../../lib/window/record.ts";
+
+/** What one answer of the world is, and after how many milliseconds it comes; null: never. */
+export interface Answer<T> {
+  readonly afterMs: number | null;
+  readonly value: T;
+}
+
+/** Nothing goes wrong, at once. */
+const GOOD: Answer<null> = { afterMs: 0, value: null };
+
+/** How a server behaves; what is left out is as on a quiet, healthy one. */
+export interface FakeServer {
+  readonly name?: string;
+  /** One for each attempt, as are `locks`; the last one stays. */
+  readonly opens?: readonly Answer<Refusal | null>[];
+  readonly locks?: readonly Answer<Refusal | null>[];
+  /** What the guard sees, one for each look; the last one stays. */
+  readonly looks?: readonly (Partial<Look> | Refusal)[];
+  readonly claim?: Refusal | string | null;
+  readonly reads?: Answer<Refusal | null>;
+  readonly writesLog?: Answer<Refusal | null>;
+  readonly releases?: Answer<ReleaseEnd["proof"]>;
+  /** Throws in this question: a defect of ours. */
+  readonly breaksAt?: "open" | "look" | "lock" | "readCoordinates";
+}
+
+/** How the rest of the guest behaves. */
+export interface FakeGuest {
+  readonly servers?: readonly FakeServer[];
+  readonly settings?: Partial<Settings>;
+  readonly reserve?: Answer<Refusal | null>;
+  readonly commit?: Answer<Refusal | null>;
+  readonly closeRecord?: Answer<Refusal | null>;
+  readonly flushEverything?: Answer<Refusal | null>;
+  readonly flush?: Answer<Refusal | null>;
+  /** Whether pre-freeze accepts the answer by itself; default: at once. */
+  readonly acceptsAfterMs?: number | null;
+  /** Whether pre-freeze is there to be told; default: it is. */
+  readonly hasStarter?: boolean;
+}
+
+/** One window in the fake world. */
+export interface FakeWorld {
+  /** What has been done, in order. */
+  readonly log: string[];
+  readonly sent: LockerMessage[];
+  /** Records that were closed on disk. */
+  readonly closed: WindowRecord[];
+  /** Files in the run directory. */
+  readonly files: Map<string, string>;
+  /** Lets so many milliseconds pass. */
+  pass(ms: number): Promise<void>;
+  /** As it is now, asked over the control socket. */
+  status(): WindowRecord;
+  /** Asks for the end; what the client is told comes with {@linkcode verdict}. */
+  thaw(): void;
+  abort(): void;
+  /** The hook leaves its word; the file is removed by hand. */
+  hookWord(): void;
+  removeLockFile(): void;
+  signal(name: string): void;
+  starterDies(): void;
+  loseSession(at: number, why: string): void;
+  crowd(at: number, why: string): void;
+  /** What the clients that waited were told. */
+  readonly verdicts: WindowRecord[];
+  isOver(): boolean;
+  /** Of the runner itself: a defect that could not be closed. */
+  failure(): unknown;
+  restore(): void;
+}
+
+const SETTINGS: Settings = {
+  method: "auto",
+  holdTimeoutMs: 20_000,
+  stallLimitMs: 5_000,
+  freezeTimeoutMs: 10_000,
+  lockWaitTimeoutMs: 1_000,
+  longQueryGuardMs: 5_000,
+  killLongQueries: "off",
+  connectionMark: 0.9,
+  onFailure: "abort",
+  instances: [],
+};
+
+/** Opens a window in such a guest. */
+export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
+  const time = install({
+    now: Date.UTC(2026, 0, 2, 3, 4, 5),
+    toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date", "performance"],
+  });
+  const log: string[] = [];
+  const sent: LockerMessage[] = [];
+  const closed: WindowRecord[] = [];
+  const verdicts: WindowRecord[] = [];
+  const files = new Map<string, string>();
+  const servers = guest.servers ?? [{}];
+  const opened: InstanceOptions[] = [];
+  const accepted = Promise.withResolvers<boolean>();
+  const opens = servers.map(() => 0);
+  const attempts = servers.map(() => 0);
+  const looks = servers.map(() => 0);
+  /** What is the turn of a server, and counts it. */
+  const turn = <T>(all: readonly T[], counts: number[], at: number): T | undefined => {
+    const count = counts[at] ?? 0;
+    counts[at] = count + 1;
+    return all[Math.min(count, all.length - 1)];
+  };
+  let handlers: Parameters<LockerPorts["runDirectory"]["openControlServer"]>[0] | null = null;
+  let hook = { onHook: () => {}, onRemoved: () => {} };
+  let onSignal: (signal: string) => void = () => {};
+  let isWatched = false;
+  let waiting = 0;
+
+  const doing = async <T>(what: string, { afterMs, value }: Answer<T>): Promise<T> => {
+    log.push(what);
+    if (afterMs === null) await new Promise<never>(() => {});
+    else if (afterMs > 0) await new Promise((resolve) => setTimeout(resolve, afterMs));
+    return value;
+  };
+  const ports: LockerPorts = {
+    clock: { now: () => ({ monoMs: performance.now(), wallMs: Date.now() }) },
+    runDirectory: {
+      openLockFiles() {
+        files.set(WAIT_FOR_LOCK, "").set(WAIT_FOR_SNAPSHOT, "");
+        return (watching) => {
+          hook = watching;
+          isWatched = true;
+          return { check() {}, close: () => isWatched = false };
+        };
+      },
+      writeWindowFile: (record) => void files.set(WINDOW_FILE, JSON.stringify(record)),
+      windowFileIs: (id) => files.get(WINDOW_FILE)?.includes(id) ?? false,
+      remove: (path) => void files.delete(path),
+      openControlServer(given) {
+        handlers = given;
+        return {
+          answerWaiters(record) {
+            for (let told = 0; told < waiting; told += 1) verdicts.push(record);
+            return Promise.resolve(waiting);
+          },
+          close: () => handlers = null,
+        };
+      },
+    },
+    disk: {
+      flushEverything: () => ({
+        done: doing("sync", guest.flushEverything ?? GOOD),
+        abandon: () => log.push("sync abandoned"),
+      }),
+      flushFilesystemsOf: () => ({
+        done: doing("flush", guest.flush ?? GOOD),
+        abandon: () => log.push("flush abandoned"),
+      }),
+      async reserveRecord() {
+        const refused = await doing("reserve", guest.reserve ?? GOOD);
+        return refused ?? {
+          commit: () => doing("commit", guest.commit ?? GOOD),
+          discard: () => doing("discard", { afterMs: 0, value: undefined }),
+        };
+      },
+      async closeRecord(record) {
+        const refused = await doing("close record", guest.closeRecord ?? GOOD);
+        if (refused === null) closed.push(record);
+        return refused;
+      },
+    },
+    async openInstance(options) {
+      const at = opened.push({ ...options, socket: options.socket ?? "/run/mysqld/mysqld.sock" }) -
+        1;
+      const server = servers[at % servers.length] ?? {};
+      if (server.breaksAt === "open") throw new Error("broken open");
+      const place = at % servers.length;
+      const answer = turn(server.opens ?? [], opens, place) ?? GOOD;
+      return await doing(`open ${options.name}`, answer) ?? fakeInstance(server, place);
+    },
+    onSignal: (handler) => onSignal = handler,
+    dropRunRight: () => log.push("run right dropped"),
+  };
+
+  const fakeInstance = (server: FakeServer, at: number): Instance => {
+    const name = server.name ?? `server${at}`;
+    let held: Coordinates | null = null;
+    let end: ReleaseEnd | null = null;
+    let releasing: Promise<ReleaseEnd> | null = null;
+    const breaking = (where: FakeServer["breaksAt"]) => {
+      if (server.breaksAt === where) throw new Error(`broken ${where}`);
+    };
+    return {
+      facts: factsOf(name, at),
+      warnings: [],
+      topology: ALONE,
+      hasBinlog: true,
+      rights: { account: "'root'@'localhost'", grants: [] },
+      choice: () => ({ method: METHODS.ftwrl, why: "a test", otherwise: null }),
+      claim: () => Promise.resolve(server.claim ?? null),
+      // deno-lint-ignore require-await
+      async look() {
+        breaking("look");
+        const seen = turn(server.looks ?? [], looks, at) ?? {};
+        if (isRefusal(seen)) return seen;
+        return { blockers: [], newborn: [], killed: [], crowded: null, blind: [], ...seen };
+      },
+      async lock() {
+        breaking("lock");
+        return await doing(`lock ${name}`, turn(server.locks ?? [], attempts, at) ?? GOOD);
+      },
+      writeLog: () => doing(`write log ${name}`, server.writesLog ?? GOOD),
+      async readCoordinates() {
+        breaking("readCoordinates");
+        const refused = await doing(`read ${name}`, server.reads ?? GOOD);
+        if (refused !== null) return refused;
+        held = { ...ALONE, inexact: null, log_bin: true, file: "binlog.1", position: 4, gtid: {} };
+        return held;
+      },
+      coordinates: () => held,
+      release() {
+        releasing ??= (async () => {
+          const answer = server.releases ?? { afterMs: 0, value: "equal" as const };
+          end = { proof: await doing(`release ${name}`, answer), coordinates: held };
+          return end;
+        })();
+        return releasing;
+      },
+      end: () => end,
+    };
+  };
+
+  let isOver = false;
+  let failure: unknown = null;
+  const settings = {
+    ...SETTINGS,
+    ...guest.settings,
+    instances: servers.map(({ name }, at) => ({
+      name: name ?? `server${at}`,
+      connection: { user: "root", password: null, socket: null },
+    })),
+  };
+  const { acceptsAfterMs = 0, hasStarter = true } = guest;
+  runLocker({
+    settings,
+    caller: "qemu",
+    warnings: [],
+    starter: {
+      send(message) {
+        if (!hasStarter) return false;
+        sent.push(message);
+        if (message.event === "frozen" && acceptsAfterMs !== null) {
+          setTimeout(() => accepted.resolve(true), acceptsAfterMs);
+        }
+        return true;
+      },
+      accepted: accepted.promise,
+    },
+  }, ports).then(() => isOver = true, (error) => failure = error);
+
+  return {
+    log,
+    sent,
+    closed,
+    files,
+    verdicts,
+    async pass(ms) {
+      await time.tickAsync(ms);
+    },
+    status() {
+      assert.ok(handlers !== null, "the control socket is there");
+      return handlers.record();
+    },
+    thaw() {
+      waiting += 1;
+      handlers?.onThaw();
+    },
+    abort() {
+      waiting += 1;
+      handlers?.onAbort();
+    },
+    hookWord: () => isWatched && hook.onHook(),
+    removeLockFile: () => isWatched && hook.onRemoved(),
+    signal: (name) => onSignal(name),
+    starterDies: () => accepted.resolve(false),
+    loseSession: (at, why) => opened[at]?.onLost(why),
+    crowd: (at, why) => opened[at]?.onCrowded(why),
+    isOver: () => isOver,
+    failure: () => failure,
+    restore: () => restore(time),
+  };
+}
+
+function restore(time: InstalledClock): void {
+  time.uninstall();
+}
+
+function factsOf(name: string, at: number): InstanceFacts {
+  const server = parseVersion("10.11.19-MariaDB", "Debian 12");
+  if (server === null || isRefusal(server)) throw new Error("no version");
+  return {
+    name,
+    socket: `/run/${name}.sock`,
+    server,
+    connection_id: 40 + at,
+    hostname: "guest",
+    server_id: at + 1,
+    server_uuid: null,
+    read_only: false,
+    datadir: `/var/lib/mysql/${name}`,
+    maxConnections: 151,
+    logWriteIntervalS: null,
+    appliers: { workers: 0, logsUpdates: false },
+    dataDirectories: [`/var/lib/mysql/${name}`],
+  };
+}
