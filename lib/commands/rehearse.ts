@@ -4,13 +4,8 @@ import { instanceSocket } from "../mysql/instance_socket.ts";
 import { openSession, type Session } from "../mysql/session.ts";
 import { complain, complainOf, complainOfWarnings, sayAll } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal } from "../report/refusal.ts";
-import {
-  closedLine,
-  frozenLine,
-  isGoodEnd,
-  type Rehearsal,
-  rehearsalText,
-} from "../report/window_text.ts";
+import { closedLine, frozenLine, type Rehearsal, rehearsalText } from "../report/window_text.ts";
+import { isGoodEnd } from "../window/verdict.ts";
 import { silentDisk } from "../sys/disk.ts";
 import { silentPath } from "../sys/errand.ts";
 import { OPTION_FILE } from "../sys/paths.ts";

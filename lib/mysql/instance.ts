@@ -5,7 +5,7 @@
  * gives out no third one (`locking.md` 2.2).
  */
 import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
-import type { ReleaseProof } from "../window/window.ts";
+import type { ReleaseProof } from "../window/verdict.ts";
 import {
   type Coordinates,
   coordinatesFrom,

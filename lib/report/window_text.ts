@@ -11,20 +11,6 @@ export interface Rehearsal {
   readonly most_waiting: number | null;
 }
 
-/** Whether the caller may be told "good": released as promised, or ended without a promise. */
-export function isGoodEnd(record: WindowRecord): boolean {
-  return record.outcome === "released" || record.outcome === "aborted" || !record.was_held;
-}
-
-/**
- * Whether a window ended in a way that its caller takes for a success. VMware Tools read the exit
- * code of a script without asking whether it has one, and get 0 for one that a signal ended
- * (open-vm-tools, lib/procMgr/procMgrPosix.c); only the thaw script can still tell them.
- */
-export function isUnseenEnd(record: WindowRecord): boolean {
-  return record.caller === "vmware" && record.reason === "starter-lost";
-}
-
 /** What post-thaw says after {@linkcode isUnseenEnd}. */
 export function unseenLine(record: WindowRecord): string {
   return `The snapshot is not quiesced: pre-freeze was killed at ${record.closed_at} before its answer, which VMware Tools take for a success. See dmesg | tail, and take the snapshot again`;

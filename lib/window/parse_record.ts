@@ -5,7 +5,8 @@
  */
 import type { InexactPosition } from "../mysql/image_position.ts";
 import { SCHEMA_VERSION, type WindowRecord } from "./record.ts";
-import type { Outcome, Phase, Reason, ReleaseProof, Verdict } from "./window.ts";
+import type { Phase } from "./window.ts";
+import type { Outcome, Reason, ReleaseProof, Verdict } from "./verdict.ts";
 
 type Check = (value: unknown) => boolean;
 type Shape<T> = { readonly [Key in keyof Required<T>]?: Check };

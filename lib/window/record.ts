@@ -4,17 +4,16 @@
  */
 import type { Coordinates } from "../mysql/coordinates.ts";
 import { elapsedMs, type Instant, plus, rfc3339 } from "../sys/clock.ts";
+import { type Phase, type Window } from "./window.ts";
 import {
   instanceVerdict,
   type Outcome,
   outcomeOf,
-  type Phase,
   type Reason,
   type ReleaseProof,
   type Verdict,
   verdictOf,
-  type Window,
-} from "./window.ts";
+} from "./verdict.ts";
 
 /** Version of this shape; a reader that knows another one must not guess. */
 export const SCHEMA_VERSION = 1;

@@ -5,66 +5,23 @@
  * The diagram and the table of illegal inputs are in `README.md` beside this file.
  */
 import { type Instant, isReached, plus } from "../sys/clock.ts";
-import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
-
-/** How a window closed. */
-export type Outcome = "released" | "expired" | "lost" | "failed" | "aborted" | "refused";
-
-/** What an image taken inside the window is worth. */
-export type Verdict = "application-consistent" | "crash-consistent" | "not-quiesced";
-
-/** Why the lock was let go, or why it was never promised; the enumerated `reason` of a record. */
-export type Reason =
-  /** post-thaw asked for it. */
-  | "thaw"
-  /** The caller said that the snapshot failed (freezeFail). */
-  | "freeze-failed"
-  /**
-   * The thaw hook left its word in `waitforsnapshot`, and no post-thaw followed: with one the
-   * reason becomes `thaw`.
-   */
-  | "thaw-hook"
-  /** `waitforsnapshot` was removed without the hook's word: by hand, or by another script. */
-  | "lock-file-removed"
-  /** `hold_timeout` passed. */
-  | "hold-timeout"
-  /** `freeze_timeout` passed before the caller could be told "frozen". */
-  | "freeze-timeout"
-  /** `stall_limit` passed between the lock and the answer. */
-  | "stall-limit"
-  /** The locker got SIGTERM, SIGINT or SIGHUP. */
-  | "signal"
-  /** The waiting clients came near `max_connections`. */
-  | "connections-near-limit"
-  /** A database session was closed by the server or stopped answering. */
-  | "session-lost"
-  /** pre-freeze died before it could tell its caller "frozen". */
-  | "starter-lost"
-  /** Nothing could be locked: see the refusal. */
-  | "refused"
-  /** The lock was there but the record or the data could not be put on disk: see the refusal. */
-  | "not-secured"
-  /** Something was committed while the lock was believed to be held. */
-  | "coordinates-moved"
-  /** The coordinates could not be read again before the release. */
-  | "coordinates-unread"
-  /** The server did not confirm the release; its sessions were cut. */
-  | "release-unconfirmed"
-  /** The locker ended without closing the window; said by whoever finds what it left. */
-  | "locker-died";
-
-/** What the release showed about the time before it. */
-export type ReleaseProof =
-  /** The same sessions, and coordinates equal to those at the lock. */
-  | "equal"
-  /** The same sessions; the server writes no binlog, so there are no coordinates to compare. */
-  | "same-session"
-  /** Coordinates differ: something was committed. */
-  | "moved"
-  /** No coordinates could be read, so nothing is proven. */
-  | "unread"
-  /** The sessions had to be cut. */
-  | "cut";
+import type { Refusal } from "../report/refusal.ts";
+import {
+  cancelled,
+  heldTooLongBeforeAnswer,
+  outOfTime,
+  sessionLost,
+  stalled,
+  tooManyConnections,
+} from "./refusals.ts";
+import {
+  type Outcome,
+  outcomeOf,
+  type Reason,
+  type ReleaseProof,
+  type Verdict,
+  verdictOf,
+} from "./verdict.ts";
 
 /** Limits of one window, in milliseconds. */
 export interface WindowLimits {
@@ -266,16 +223,21 @@ function whenDue(window: Window, now: Instant): Transition | null {
   switch (window.phase) {
     case "preparing":
     case "locking":
-      return release(window, now, "freeze-timeout", outOfTime(window));
+      return release(window, now, "freeze-timeout", tooLate(window));
     case "securing":
     case "answering":
       // The one that names the cause first; one clock that jumps can pass all three at once.
       if (isReached(plus(window.lockedAt, window.limits.stallLimitMs), now)) {
-        return release(window, now, "stall-limit", stalled(window));
+        return release(
+          window,
+          now,
+          "stall-limit",
+          stalled(window.waitingFor, window.limits.stallLimitMs),
+        );
       }
       return isReached(plus(window.lockedAt, window.limits.holdTimeoutMs), now)
-        ? release(window, now, "hold-timeout", heldTooLongBeforeAnswer(window.limits))
-        : release(window, now, "freeze-timeout", outOfTime(window));
+        ? release(window, now, "hold-timeout", heldTooLongBeforeAnswer(window.limits.holdTimeoutMs))
+        : release(window, now, "freeze-timeout", tooLate(window));
     case "held":
       return release(window, now, "hold-timeout", null);
     case "releasing":
@@ -586,152 +548,11 @@ function close(window: Ending, now: Instant, releasedAt: Instant | null): Transi
   };
 }
 
-/** How a window with this reason closed; `wasHeld`: pre-freeze had promised the lock. */
-export function outcomeOf(reason: Reason, wasHeld: boolean): Outcome {
-  switch (reason) {
-    case "thaw":
-      return wasHeld ? "released" : "aborted";
-    case "freeze-failed":
-    case "starter-lost":
-      return "aborted";
-    case "hold-timeout":
-    case "connections-near-limit":
-      return wasHeld ? "expired" : "refused";
-    case "thaw-hook":
-    case "lock-file-removed":
-    case "signal":
-      return wasHeld ? "lost" : "aborted";
-    case "session-lost":
-    case "release-unconfirmed":
-    case "locker-died":
-      return wasHeld ? "lost" : "failed";
-    case "coordinates-moved":
-    case "coordinates-unread":
-      return "lost";
-    case "freeze-timeout":
-    case "stall-limit":
-    case "refused":
-      return "refused";
-    case "not-secured":
-      return "failed";
-    default:
-      return reason satisfies never;
-  }
-}
-
-/** What an image taken inside a window that closed like this is worth. */
-export function verdictOf(outcome: Outcome): Verdict {
-  switch (outcome) {
-    case "released":
-      return "application-consistent";
-    case "expired":
-    case "lost":
-      return "crash-consistent";
-    case "failed":
-    case "aborted":
-    case "refused":
-      return "not-quiesced";
-    default:
-      return outcome satisfies never;
-  }
-}
-
-/**
- * The verdict of one instance in a closed window. Where only the proof of an instance was bad, the
- * others were held all the time; every other reason ended the hold of all of them. Without a thaw
- * nobody knows whether the snapshot was done by then.
- */
-export function instanceVerdict(window: Closed, proof: ReleaseProof | null): Verdict {
-  switch (window.reason) {
-    case "coordinates-moved":
-    case "coordinates-unread":
-    case "release-unconfirmed":
-      return isSound(proof) && window.isThawed ? "application-consistent" : window.verdict;
-    default:
-      return window.verdict;
-  }
-}
-
-/** Every proof, the weakest first. */
-const PROOFS: readonly ReleaseProof[] = ["cut", "moved", "unread", "same-session", "equal"];
-
-/** The proof of a window is that of its weakest instance; with none to release it is sound. */
-export function weakestProof(proofs: readonly ReleaseProof[]): ReleaseProof {
-  return PROOFS.find((proof) => proofs.includes(proof)) ?? "same-session";
-}
-
-function isSound(proof: ReleaseProof | null): boolean {
-  return proof === "equal" || proof === "same-session";
-}
-
 function earlier(a: Instant, b: Instant): Instant {
   return { monoMs: Math.min(a.monoMs, b.monoMs), wallMs: Math.min(a.wallMs, b.wallMs) };
 }
 
-function outOfTime(window: OpeningWindow): Refusal {
+function tooLate(window: OpeningWindow): Refusal {
   const before = "notGranted" in window ? window.notGranted : null;
-  const since = before === null ? "" : `; before that, ${before.summary}`;
-  return refusal(
-    EXIT.lockNotObtained,
-    "freeze-timeout",
-    `Not frozen within freeze_timeout (${window.limits.freezeTimeoutMs} ms): still ${
-      WHILE[window.phase]
-    }${since}`,
-    before?.hint ??
-      "Nothing is locked; try again, or raise freeze_timeout in [locktables] below the caller's own limit",
-  );
-}
-
-const WHILE: Record<OpeningWindow["phase"], string> = {
-  preparing: "connecting, waiting for blockers or writing out dirty data",
-  locking: "waiting for the lock",
-  securing: "writing data to disk under the lock",
-  answering: "waiting for pre-freeze to take the answer",
-};
-
-function heldTooLongBeforeAnswer(limits: WindowLimits): Refusal {
-  return refusal(
-    EXIT.lockNotObtained,
-    "hold-timeout",
-    `Locked, but the data was not on disk within hold_timeout (${limits.holdTimeoutMs} ms)`,
-    "Nothing is locked any more; look at the disk's load, or raise hold_timeout in [locktables]",
-  );
-}
-
-function stalled({ limits, waitingFor }: Securing): Refusal {
-  return refusal(
-    EXIT.lockNotObtained,
-    "stall-limit",
-    `Locked, but ${
-      waitingFor.join(" and ")
-    } took longer than stall_limit (${limits.stallLimitMs} ms)`,
-    "Nothing is locked any more; look at the disk first: dmesg | tail",
-  );
-}
-
-function tooManyConnections(why: string): Refusal {
-  return refusal(
-    EXIT.lockNotObtained,
-    "connections-near-limit",
-    `The server was about to refuse customers: ${why}`,
-    "Nothing is locked; raise max_connections, or connection_mark in [locktables]",
-  );
-}
-
-function cancelled(why: string): Refusal {
-  return refusal(
-    EXIT.lockNotObtained,
-    "cancelled",
-    `Cancelled: ${why}`,
-    "Nothing is locked; take the snapshot again when the caller is ready",
-  );
-}
-
-function sessionLost(why: string): Refusal {
-  return refusal(
-    EXIT.unreachable,
-    "session-lost",
-    `A database session was lost before the answer: ${why}`,
-    "Nothing is locked; see the server's error log for who ended the session, then try again",
-  );
+  return outOfTime(window.phase, window.limits.freezeTimeoutMs, before);
 }

@@ -5,13 +5,12 @@ import { CALLERS } from "../../lib/hooks/callers.ts";
 import {
   closedLine,
   frozenLine,
-  isGoodEnd,
-  isUnseenEnd,
   type Rehearsal,
   rehearsalText,
   statusText,
   unseenLine,
 } from "../../lib/report/window_text.ts";
+import { isGoodEnd, isUnseenEnd } from "../../lib/window/verdict.ts";
 import {
   type InstanceRecord,
   recordOf,

@@ -9,7 +9,8 @@ import {
   SCHEMA_VERSION,
   type WindowRecord,
 } from "../../lib/window/record.ts";
-import { type ReleaseProof, transition, type Verdict } from "../../lib/window/window.ts";
+import { transition } from "../../lib/window/window.ts";
+import type { ReleaseProof, Verdict } from "../../lib/window/verdict.ts";
 import { after, at, type EventName, EVENTS, heldAnd, type StateName, STATES } from "./fixtures.ts";
 import { closedLine } from "../../lib/report/window_text.ts";
 import { DETAILS, INSTANCE } from "./record_fixtures.ts";

@@ -5,7 +5,6 @@ import fc from "fast-check";
 
 import { type Instant, isReached, plus } from "../../lib/sys/clock.ts";
 import {
-  instanceVerdict,
   MAX_ATTEMPTS,
   nextDeadline,
   openWindow,
@@ -16,6 +15,7 @@ import {
   type WindowAction,
   type WindowEvent,
 } from "../../lib/window/window.ts";
+import { instanceVerdict } from "../../lib/window/verdict.ts";
 import { recordOf } from "../../lib/window/record.ts";
 import { DETAILS } from "./record_fixtures.ts";
 import { type EventName, EVENTS, LIMITS, OPENED } from "./fixtures.ts";

@@ -8,23 +8,25 @@ import type { Instant } from "../../lib/sys/clock.ts";
 import { plus } from "../../lib/sys/clock.ts";
 import { EXIT } from "../../lib/report/refusal.ts";
 import {
-  instanceVerdict,
   MAX_ATTEMPTS,
   nextDeadline,
-  type Outcome,
-  outcomeOf,
-  type Reason,
   RELEASE_LIMIT_MS,
   THAW_HOOK_GRACE_MS,
   type Transition,
   transition,
-  type Verdict,
-  verdictOf,
   type Window,
   type WindowAction,
   type WindowEvent,
   type WindowLimits,
 } from "../../lib/window/window.ts";
+import {
+  instanceVerdict,
+  type Outcome,
+  outcomeOf,
+  type Reason,
+  type Verdict,
+  verdictOf,
+} from "../../lib/window/verdict.ts";
 import {
   after,
   at,
