@@ -419,7 +419,9 @@ const ORDERINGS: readonly Ordering[] = [
   },
   {
     name: "a guard that sees only a part says so, once",
-    guest: { servers: [{ looks: [{ blockers: [blocker], blind: ["blind"] }, { blind: ["blind"] }] }] },
+    guest: {
+      servers: [{ looks: [{ blockers: [blocker], blind: ["blind"] }, { blind: ["blind"] }] }],
+    },
     given: async (world) => {
       await world.pass(500);
       world.thaw();
