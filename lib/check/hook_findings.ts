@@ -22,22 +22,28 @@ export interface HookFacts {
   /** Absolute path of this program. */
   readonly program: string;
   readonly version: string;
+  /** Every file in the directories that callers run as a whole. */
+  readonly inDirectories: readonly string[];
   /** What of the program's path others than root could change, or null. */
   readonly unsafe: { readonly path: string; readonly why: string; readonly remedy: string } | null;
 }
 
-/** QEMU's sample under its own name: another lock on the same server (`hooks.md` 8). */
-const OTHER_METHODS = [
-  "/etc/qemu/fsfreeze-hook.d/mysql-flush.sh",
-  "/etc/qemu-ga/fsfreeze-hook.d/mysql-flush.sh",
-];
+/** Statements by which a script locks or flushes a whole server itself, such as QEMU's sample does. */
+const LOCKS_SERVERS =
+  /\bflush\s+(?:local\s+|no_write_to_binlog\s+)?tables\b|\bbackup\s+stage\b|\block\s+instance\s+for\s+backup\b/i;
+
+/** What a link leads to by its name, where its content is not ours to read. */
+const SOUNDS_LIKE_IT = /mysql|mariadb|percona|quiesce/i;
+
+/** Names that the callers' dispatchers leave out (`fsfreeze-hook` of QEMU, `is_ignored_file`). */
+const IGNORED_NAME = /~$|\.(?:bak|orig|sample|rpmnew|rpmorig|rpmsave|dpkg-[a-z]+)$/;
 
 /** The bits that a caller's own check of a hook looks at: what its owner may do. */
 const OWNER_BITS = 0o700;
 
 /** Says what is wrong with hooks. */
 export function hookFindings(facts: HookFacts): Finding[] {
-  const { tree, receipt, unsafe } = facts;
+  const { receipt, unsafe } = facts;
   if (isRefusal(receipt)) return [fromRefusal(receipt)];
   const { installs } = receipt;
   const found = installs.flatMap((install) => ofInstall(install, facts));
@@ -45,11 +51,7 @@ export function hookFindings(facts: HookFacts): Finding[] {
     ...found,
     ...(installs.length === 0 || unsafe === null ? [] : [ofUnsafe(unsafe)]),
     ...ofOthers(facts, receipt),
-    ...OTHER_METHODS.filter((path) => tree.look(path) !== null).map((path) =>
-      finding("other-method-hook", `${path} locks the same servers for each snapshot, too`, {
-        remedy: `mv ${path} ${path}.sample`,
-      })
-    ),
+    ...ofOtherMethods(facts),
     ...(installs.length < 2 ? [] : [finding(
       "several-callers",
       `Hooks for ${
@@ -232,6 +234,39 @@ function ofOthers({ tree, program }: HookFacts, { installs }: Receipt): Finding[
     }),
     ...(installs.length > 0 || placed.length > 0 ? [] : ofNone(tree)),
   ];
+}
+
+/** The directories of hooks that their callers run file by file. */
+export const HOOK_DIRECTORIES: readonly string[] = [
+  ...new Set(
+    Object.values(CALLER_TABLE).flatMap(({ forms }) =>
+      forms.flatMap(({ files }) => files.map(({ path }) => parentOf(path)))
+    ).filter((path) => path.endsWith(".d")),
+  ),
+];
+
+/** Scripts beside our hooks, or in the place of some, that lock the servers themselves. */
+function ofOtherMethods({ tree, program, inDirectories }: HookFacts): Finding[] {
+  const places = Object.values(CALLER_TABLE).flatMap(({ forms }) =>
+    forms.flatMap(({ files }) => files.map(({ path }) => path))
+  );
+  const others = [...new Set([...places, ...inDirectories])].filter((path) => {
+    if (IGNORED_NAME.test(path)) return false;
+    const entry = tree.look(path);
+    if (isOurs(entry, program)) return false;
+    return entry?.kind === "file" && LOCKS_SERVERS.test(entry.text ?? "") ||
+      entry?.kind === "link" && SOUNDS_LIKE_IT.test(entry.target ?? "");
+  });
+  return others.length === 0 ? [] : [finding(
+    "other-method-hook",
+    `Another script locks the same servers for each snapshot, beside locktables: ${
+      others.map((path) => {
+        const entry = tree.look(path);
+        return entry?.kind === "link" ? `${path} (a link to ${entry.target})` : path;
+      }).join(", ")
+    }`,
+    { remedy: `mv ${others.map(shellWord).join(" ")} /root/` },
+  )];
 }
 
 function ofNone(tree: Tree): Finding[] {

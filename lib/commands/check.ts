@@ -5,8 +5,12 @@
 import { plainJson, plainLines } from "../report/plain_text.ts";
 import { exitCodeOf, type Finding, finding, fromRefusal, reported } from "../check/finding.ts";
 import { jsonReport } from "../check/json_report.ts";
-import { hookFindings } from "../check/hook_findings.ts";
-import { optionFileFindings, passwordElsewhere } from "../check/option_file_findings.ts";
+import { HOOK_DIRECTORIES, hookFindings } from "../check/hook_findings.ts";
+import {
+  optionFileFindings,
+  passwordAltered,
+  passwordElsewhere,
+} from "../check/option_file_findings.ts";
 import { type ServerFacts, serverFindings } from "../check/server_findings.ts";
 import { type StorageFacts, storageFindings } from "../check/storage_findings.ts";
 import {
@@ -31,7 +35,8 @@ import { atMost } from "../sys/at_most.ts";
 import { type Instant, systemClock } from "../sys/clock.ts";
 import { silentDisk } from "../sys/disk.ts";
 import { effectiveUser, type FileLook, lookAt, placeOf } from "../sys/guest_files.ts";
-import { guestTree, unsafeProgram } from "../sys/guest_tree.ts";
+import { noSync, SYNC_PROGRAMS } from "../sys/flush.ts";
+import { filesIn, guestTree, unsafeProgram } from "../sys/guest_tree.ts";
 import { dropInstallWriteRights } from "../sys/install_rights.ts";
 import { optionFileReader } from "../sys/option_file_reader.ts";
 import { LOCKER_SOCKET, OPTION_FILE, WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT } from "../sys/paths.ts";
@@ -62,6 +67,12 @@ const PLACE_LIMIT_MS = 2_000;
 
 /** Longest wait for a disk of ours to take a small file. */
 const TRIAL_LIMIT_MS = 3_000;
+
+/** How many lines a tool that manages a file says so in. */
+const HEAD_LINES = 10;
+
+/** The bits of a mode that let a program be started. */
+const RUNNABLE = 0o111;
 
 /** What a file in the run directory needs: one block. */
 const RUN_DIR_BYTES = 4096;
@@ -102,6 +113,7 @@ interface InstanceReport {
 
 /** Everything that is looked at, all at the same time. A new subject is one more entry. */
 const GATHERERS: readonly ((context: Context) => Promise<Gathered>)[] = [
+  gatherSync,
   gatherOptionFile,
   gatherServers,
   gatherWindow,
@@ -157,9 +169,27 @@ async function gatherOptionFile({ optionFile }: Context): Promise<Gathered> {
   const paths = [...new Set([OPTION_FILE, ...optionFile.options.map(({ file }) => file)])];
   const files = await Promise.all(paths.map(async (path) => {
     const look = await seen(path, true);
-    return look?.kind === "file" ? [{ path, look }] : [];
+    return look?.kind === "file" ? [{ path, look, head: headOf(path) }] : [];
   }));
   return { findings: optionFileFindings({ read: optionFile.read, files: files.flat() }) };
+}
+
+/** The one program that a window starts; looked at, and not started. */
+async function gatherSync(): Promise<Gathered> {
+  const looks = await Promise.all(SYNC_PROGRAMS.map((path) => seen(path, true)));
+  const isRunnable = (look: FileLook | null) =>
+    look?.kind === "file" && (look.mode & RUNNABLE) !== 0;
+  if (looks.some(isRunnable)) return { findings: [] };
+  const why = looks.every((look) => look === null)
+    ? "there is no such program"
+    : "it is not executable";
+  return { findings: [fromRefusal(noSync(SYNC_PROGRAMS[0] ?? "sync", why))] };
+}
+
+/** The first lines of an option file; none where it is not to be read. */
+function headOf(path: string): readonly string[] {
+  const read = optionFileReader.read(path);
+  return read.kind === "text" ? read.text.split("\n", HEAD_LINES) : [];
 }
 
 async function gatherDirectories(context: Context): Promise<Gathered> {
@@ -205,6 +235,7 @@ function gatherHooks(): Promise<Gathered> {
     findings: hookFindings({
       tree: guestTree,
       receipt,
+      inDirectories: HOOK_DIRECTORIES.flatMap(filesIn),
       program,
       version: VERSION,
       unsafe: unsafeProgram(program),
@@ -268,7 +299,9 @@ function findingsOf({ settings, outcome }: Examined, options: readonly OptionLin
     case "refused":
       return [
         fromRefusal(outcome.refusal, settings.name),
-        ...(outcome.refusal.reason === "access-denied" ? passwordElsewhere(options) : []),
+        ...(outcome.refusal.reason === "access-denied"
+          ? [...passwordElsewhere(options), ...passwordAltered(options)]
+          : []),
       ];
     default:
       return outcome satisfies never;

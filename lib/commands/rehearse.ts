@@ -1,6 +1,7 @@
 /** rehearse: a real window without a snapshot, to see on a working day what the night will cost. */
 import { plainJson, plainLines } from "../report/plain_text.ts";
 import { instanceSocket } from "../mysql/instance_socket.ts";
+import { gaveUp, type Waiting, waitingIn } from "../mysql/waiting.ts";
 import { openSession, type Session } from "../mysql/session.ts";
 import { complain, complainOf, complainOfWarnings, sayAll } from "../report/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal } from "../report/refusal.ts";
@@ -21,9 +22,6 @@ const LOOK_PAUSE_MS = 50;
 /** Longest wait for one look; the servers answer SHOW PROCESSLIST under every lock. */
 const LOOK_LIMIT_MS = 2_000;
 
-/** The states of a session that waits for our lock (`locking.md` 1.1, 1.4). */
-const WAITING = /^Waiting for (backup|global read|commit) lock$/;
-
 /** What to rehearse. */
 export interface RehearseOptions {
   /** How long to hold the lock, as a snapshot would, in milliseconds. */
@@ -43,7 +41,7 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
     }
     await complainOfWarnings(opening.record.warnings);
     if (!asJson) await sayAll(plainLines(frozenLine(opening.record)));
-    const mostWaiting = await hold(holdMs, watch);
+    const seen = await hold(holdMs, watch);
     const closing = await closeFreezeWindow(false);
     if (closing.kind !== "closed") {
       await complain("The window was closed by somebody else. See: locktables status");
@@ -53,7 +51,9 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
     const rehearsal: Rehearsal = {
       record,
       stall_ms: longestStallMs(record.timeline),
-      most_waiting: mostWaiting,
+      most_waiting: seen?.most ?? null,
+      // A lock that ended before its release has let them through.
+      gave_up: seen !== null && record.outcome === "released" ? seen.gaveUp : null,
     };
     if (asJson) {
       await sayAll(plainJson({ schema_version: SCHEMA_VERSION, ...rehearsal }, 2));
@@ -86,31 +86,45 @@ async function watchers(): Promise<Session[] | Refusal> {
   return opened.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
 }
 
-/** Holds for `holdMs`, or until Ctrl-C, and counts the most sessions that waited. */
-async function hold(holdMs: number, watch: readonly Session[]): Promise<number | null> {
+/** What was seen of those who waited. */
+interface Seen {
+  /** The most at one moment, all servers together. */
+  readonly most: number;
+  readonly gaveUp: number;
+}
+
+/** Holds for `holdMs`, or until Ctrl-C, and watches who waits; null where nothing could be seen. */
+async function hold(holdMs: number, watch: readonly Session[]): Promise<Seen | null> {
   let isStopped = false;
   const stop = () => {
     isStopped = true;
   };
   Deno.addSignalListener("SIGINT", stop);
   Deno.addSignalListener("SIGTERM", stop);
-  let most: number | null = null;
+  let before: readonly Waiting[] | null = null;
+  let most = 0;
+  let failed = 0;
   const end = performance.now() + holdMs;
   while (!isStopped && performance.now() < end) {
-    const seen = await countWaiting(watch);
-    if (seen !== null) most = Math.max(most ?? 0, seen);
+    const waiting = await lookWhoWaits(watch);
+    if (waiting !== null) {
+      most = Math.max(most, waiting.reduce((sum, { size }) => sum + size, 0));
+      for (const [at, now] of waiting.entries()) failed += gaveUp(before?.[at] ?? now, now);
+      before = waiting;
+    }
     const pause = Math.max(0, Math.min(LOOK_PAUSE_MS, end - performance.now()));
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
-  return most;
+  return before === null ? null : { most, gaveUp: failed };
 }
 
-async function countWaiting(watch: readonly Session[]): Promise<number | null> {
+/** One map for each server. */
+async function lookWhoWaits(watch: readonly Session[]): Promise<Waiting[] | null> {
   try {
     const lists = await Promise.all(
       watch.map((session) => session.query("SHOW /* locktables */ PROCESSLIST", LOOK_LIMIT_MS)),
     );
-    return lists.flat().filter((row) => WAITING.test(String(row["State"] ?? ""))).length;
+    return lists.map(waitingIn);
   } catch {
     return null; // said as "could not be seen"
   }

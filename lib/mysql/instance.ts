@@ -346,13 +346,13 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
       readTopology(control, can, has),
     ]);
     // MariaDB shows the channels only to SLAVE MONITOR. Whether there are any is seen from what was
-    // applied, or from the threads of a replica that has not applied anything yet.
+    // applied, or from the signs of a replica that has not applied anything yet.
     const blind = topology.replicas.length > 0
       ? []
       : checkPrivileges({ ...question, also: ["replicas"] }).losses
         .filter(({ purpose }) => purpose === "replicas");
     const isReplica = topology.replicas.length > 0 || (gtid["gtid_slave_pos"] ?? "") !== "" ||
-      (blind.length > 0 && await hasReplicaThreads(control));
+      (blind.length > 0 && await hasSignsOfReplica(control));
     const losses = [...privileges.losses, ...(isReplica ? blind : [])];
     const choice = chooseMethod(
       options.method,
@@ -830,13 +830,23 @@ async function readTopology(
   };
 }
 
-/** Whether threads of a replica run: the process list shows them to PROCESS. */
-async function hasReplicaThreads(session: Session): Promise<boolean> {
-  const [row] = await session.query(
-    "SELECT /* locktables */ COUNT(*) AS threads FROM information_schema.processlist WHERE LEFT(command, 6)='Slave_'",
-    QUERY_LIMIT_MS,
-  );
-  return Number(row?.["threads"] ?? 0) > 0;
+/**
+ * Whether something says that this is a replica: its threads, which the process list shows to
+ * PROCESS, or that it was told of a source since it started.
+ */
+async function hasSignsOfReplica(session: Session): Promise<boolean> {
+  const [threads, told] = await Promise.all([
+    session.query(
+      "SELECT /* locktables */ COUNT(*) AS threads FROM information_schema.processlist WHERE LEFT(command, 6)='Slave_'",
+      QUERY_LIMIT_MS,
+    ),
+    session.query(
+      "SHOW /* locktables */ GLOBAL STATUS WHERE Variable_name IN ('Com_change_master', 'Com_start_slave')",
+      QUERY_LIMIT_MS,
+    ),
+  ]);
+  return Number(threads[0]?.["threads"] ?? 0) > 0 ||
+    told.some((row) => Number(row["Value"]) > 0);
 }
 
 /** The rows of a statement that is told for the record only; none where the account may not ask. */

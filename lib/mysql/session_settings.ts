@@ -38,6 +38,12 @@ const ALWAYS: Since = [0, 0];
 /** `transaction_isolation` and `transaction_read_only`; before that they began with `tx_`. */
 const isNewTransactionName = since([5, 7, 20], [11, 1]);
 
+/**
+ * No character. The literal would be NULL under MariaDB's sql_mode=EMPTY_STRING_IS_NULL, under which
+ * the statement that ends that mode is read.
+ */
+const EMPTY_TEXT = "LEFT('x',0)";
+
 /** The largest number of 64 bits, the servers' own default where there is no limit. */
 const NO_LIMIT = "18446744073709551615";
 
@@ -51,10 +57,10 @@ const SETTINGS: readonly KnownSetting[] = [
   },
 
   // What a statement means.
-  { name: "sql_mode", value: "''", why: "ANSI_QUOTES, PIPES_AS_CONCAT, ORACLE and others" },
+  { name: "sql_mode", value: "0", why: "ANSI_QUOTES, PIPES_AS_CONCAT, ORACLE and others" },
   {
     name: "old_mode",
-    value: "''",
+    value: "0",
     why: "the behaviour of older versions",
     on: since(null, ALWAYS),
   },
@@ -166,7 +172,7 @@ const SETTINGS: readonly KnownSetting[] = [
   ...[
     { name: "session_track_schema", value: "0", on: since([5, 7, 4], [10, 2]) },
     { name: "session_track_state_change", value: "0", on: since([5, 7, 4], [10, 2]) },
-    { name: "session_track_system_variables", value: "''", on: since([5, 7, 4], [10, 2]) },
+    { name: "session_track_system_variables", value: EMPTY_TEXT, on: since([5, 7, 4], [10, 2]) },
     { name: "session_track_gtids", value: "'OFF'", on: since([5, 7, 6], null) },
     { name: "session_track_transaction_info", value: "'OFF'", on: since([5, 7, 8], [10, 2]) },
   ].map((setting) => ({ ...setting, why: "changes are sent along with each answer" })),

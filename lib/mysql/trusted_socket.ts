@@ -36,7 +36,7 @@ export interface SocketLook {
 
 /**
  * Looks at a socket's path.
- * @throws {@linkcode UntrustedSocket}
+ * @throws {@linkcode UntrustedSocket}, and ENOENT where there is none
  */
 export async function lookAtSocket(path: string): Promise<SocketLook> {
   const seen = await look(path);
@@ -48,7 +48,7 @@ export async function lookAtSocket(path: string): Promise<SocketLook> {
   };
 }
 
-/** Which socket it is; null where there is none, which the connection says better. */
+/** Which socket it is; null where it is none, which the connection says better. */
 async function look(path: string): Promise<string | null> {
   let way: PathWay;
   try {
@@ -57,6 +57,8 @@ async function look(path: string): Promise<string | null> {
     throw untrusted(`its path cannot be looked at: ${(error as Error).message}`);
   }
   const { parts, isComplete } = way;
+  // Whoever makes one there now is not connected to: this look is the last word.
+  if (!isComplete) throw Object.assign(new Error("there is no such socket"), { code: "ENOENT" });
   // Nobody but root: there is no account to look for.
   const accounts = parts.every(({ uid, gid }) => uid === 0 && gid === 0)
     ? { uids: [], gids: [] }
@@ -64,7 +66,7 @@ async function look(path: string): Promise<string | null> {
   const why = socketDistrust({ parts, accounts, linksIn: [STATE_DIR, RUN_DIR] });
   if (why !== null) throw untrusted(why);
   const last = parts.at(-1);
-  return isComplete && last?.kind === "socket" ? last.identity : null;
+  return last?.kind === "socket" ? last.identity : null;
 }
 
 /** The accounts that servers are known to run as: owners of what only root can have given them. */

@@ -59,6 +59,11 @@ export interface OptionLine {
   readonly loose: boolean;
   /** Its value, unquoted and unescaped; null for an option without `=`. */
   readonly value: string | null;
+  /**
+   * How the value differs from what stands behind the `=`, where people do not expect it: `cut` at
+   * a `#` that follows it directly, or with its backslashes `unescaped`.
+   */
+  readonly altered?: "cut" | "unescaped";
   /** The path of the file it stands in. */
   readonly file: string;
   /** Its line in that file, from 1. */
@@ -306,12 +311,21 @@ function option(group: string, line: string, at: Place): OptionLine {
   const rawKey = trimEnd(equals < 0 ? code : code.slice(0, equals));
   const dashed = rawKey.replaceAll("_", "-");
   const loose = dashed.startsWith("loose-");
+  const raw = equals < 0 ? "" : code.slice(equals + 1);
+  const value = equals < 0 ? null : valueOf(raw);
+  // A comment that is meant as one has a blank before it.
+  const isCut = code.length < line.length && trimEnd(code) === code && equals >= 0;
   return {
     group,
     key: loose ? dashed.slice("loose-".length) : dashed,
     rawKey,
     loose,
-    value: equals < 0 ? null : valueOf(code.slice(equals + 1)),
+    value,
+    ...(isCut
+      ? { altered: "cut" as const }
+      : value !== null && value !== unquoted(raw)
+      ? { altered: "unescaped" as const }
+      : {}),
     file: at.file,
     line: at.line,
   };
@@ -336,14 +350,16 @@ function withoutComment(line: string): string {
   return line;
 }
 
-function valueOf(text: string): string {
-  let value = trimEnd(text.replace(LEADING_BLANKS, ""));
+function unquoted(text: string): string {
+  const value = trimEnd(text.replace(LEADING_BLANKS, ""));
   const first = value[0];
-  if ((first === '"' || first === "'") && value.length > 1 && value.endsWith(first)) {
-    value = value.slice(1, -1);
-  }
+  const isQuoted = (first === '"' || first === "'") && value.length > 1 && value.endsWith(first);
+  return isQuoted ? value.slice(1, -1) : value;
+}
+
+function valueOf(text: string): string {
   // A backslash that is the last character has nothing to escape, and does not match.
-  return value.replace(
+  return unquoted(text).replace(
     /\\([^])/g,
     (both: string, escaped: string) => Object.hasOwn(ESCAPES, escaped) ? ESCAPES[escaped]! : both,
   );

@@ -9,6 +9,12 @@ export interface Rehearsal {
   readonly stall_ms: number;
   /** Most sessions seen waiting for the lock at one moment; null where that could not be seen. */
   readonly most_waiting: number | null;
+  /**
+   * How many statements were seen to wait for the lock and to end while it was held: they failed,
+   * because nothing is granted under it. Null where that could not be seen; at least so many, since
+   * one that came and went between two looks is not among them.
+   */
+  readonly gave_up: number | null;
 }
 
 /** What post-thaw says after {@linkcode isUnseenEnd}. */
@@ -66,16 +72,19 @@ function lastText(last: WindowRecord): string {
 
 /** What a rehearsal showed, as a timeline. */
 export function rehearsalText(rehearsal: Rehearsal): string {
-  const { record, stall_ms, most_waiting } = rehearsal;
+  const { record, stall_ms, most_waiting, gave_up } = rehearsal;
   const lines = record.timeline.map(({ at_ms, event }) =>
     `${at_ms.toFixed(1).padStart(10)} ms  ${event}`
   );
   const waiting = most_waiting === null
     ? "Waiting writers could not be counted."
     : `At most ${most_waiting} sessions were seen waiting at one moment.`;
+  const failed = gave_up === null || gave_up === 0
+    ? ""
+    : ` At least ${gave_up} statements failed while they waited: they were killed, or lock_wait_timeout is shorter than the hold.`;
   return [
     ...lines,
-    `Writers were stopped for ${stall_ms} ms, lock to release. ${waiting}`,
+    `Writers were stopped for ${stall_ms} ms, lock to release. ${waiting}${failed}`,
     `Verdict: ${record.verdict} (${record.outcome}).`,
   ].join("\n");
 }

@@ -62,11 +62,18 @@ function killQuietly(child: Deno.ChildProcess): void {
 }
 
 function cannotStart(program: string, error: unknown): Refusal {
-  const why = error instanceof Deno.errors.NotFound
-    ? "there is no such program"
-    : error instanceof Deno.errors.PermissionDenied
-    ? "it is not executable"
-    : (error as Error).message;
+  return noSync(
+    program,
+    error instanceof Deno.errors.NotFound
+      ? "there is no such program"
+      : error instanceof Deno.errors.PermissionDenied
+      ? "it is not executable"
+      : (error as Error).message,
+  );
+}
+
+/** The refusal for a `sync` that cannot be started. */
+export function noSync(program: string, why: string): Refusal {
   return refusal(
     EXIT.badSetup,
     "sync-unusable",

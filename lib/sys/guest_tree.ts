@@ -28,6 +28,16 @@ export const guestTree: Tree = {
   },
 };
 
+/** The paths of what is in a directory; none where it is missing. */
+export function filesIn(directory: string): string[] {
+  try {
+    return [...Deno.readDirSync(directory)].map(({ name }) => `${directory}/${name}`).sort();
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
 function link(path: string): Entry {
   try {
     return { kind: "link", target: Deno.realPathSync(ROOT + path) };

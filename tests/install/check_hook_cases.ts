@@ -156,7 +156,20 @@ export const HOOK_CASES: readonly HookCase[] = [
   {
     code: "other-method-hook",
     name: "QEMU's sample is in use",
-    given: `${QEMU} echo >/etc/qemu/fsfreeze-hook.d/mysql-flush.sh`,
+    given:
+      `${QEMU} echo 'echo "FLUSH TABLES WITH READ LOCK;" | mysql' >/etc/qemu/fsfreeze-hook.d/mysql-flush.sh`,
+  },
+  {
+    code: "other-method-hook",
+    name: "a second script in VMware's directory",
+    given: `locktables install vmware
+      echo "mariadb -e 'flush local tables'" >/etc/vmware-tools/backupScripts.d/50-db-lock`,
+  },
+  {
+    code: "other-method-hook",
+    name: "a pair of links in VMware's legacy places",
+    given: `locktables install vmware; touch /usr/sbin/freeze-mysql-lock
+      for name in pre-freeze post-thaw; do ln -s freeze-mysql-lock /usr/sbin/$name-script; done`,
   },
   {
     code: "caller-without-hooks",

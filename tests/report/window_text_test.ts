@@ -321,7 +321,7 @@ Deno.test("a rehearsal shows the timeline, the stall and the verdict", () => {
     ...closed("ThawRequested", "ReleaseFinished equal"),
     timeline: [{ at_ms: 0, event: "preparing" }, { at_ms: 1234.5, event: "held" }],
   };
-  const rehearsal: Rehearsal = { record, stall_ms: 400, most_waiting: 3 };
+  const rehearsal: Rehearsal = { record, stall_ms: 400, most_waiting: 3, gave_up: 0 };
   assert.equal(
     rehearsalText(rehearsal),
     [
@@ -334,5 +334,9 @@ Deno.test("a rehearsal shows the timeline, the stall and the verdict", () => {
   assert.match(
     rehearsalText({ ...rehearsal, most_waiting: null }),
     /Waiting writers could not be counted\./,
+  );
+  assert.match(
+    rehearsalText({ ...rehearsal, gave_up: 2 }),
+    /one moment\. At least 2 statements failed while they waited:/,
   );
 });

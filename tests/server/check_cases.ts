@@ -363,6 +363,26 @@ const OPTION_FILE: readonly CheckCase[] = [
     remedy: 0,
   },
   {
+    code: "password-altered",
+    name: "the password is cut at its #",
+    flavors: FLAVORS,
+    given: async (scene) => {
+      const end = await account("IDENTIFIED BY 'se#cret'", RIGHTS)(scene);
+      await option(`[client]\nuser="o'hara"\npassword=se#cret\n`)(scene);
+      return async () => {
+        await end?.();
+        await scene.sandbox.sh("rm -f /root/.my.cnf");
+      };
+    },
+    remedy: "none",
+  },
+  {
+    code: "option-file-managed",
+    name: "a tool writes the option file",
+    given: whileThere("# Ansible managed\n[client]\nhost=127.0.0.1\n"),
+    remedy: "none",
+  },
+  {
     code: "password-elsewhere",
     name: "the password is in [mysql]",
     flavors: FLAVORS,
@@ -415,6 +435,12 @@ const DIRECTORIES: readonly CheckCase[] = [
     name: "the run directory is a file",
     given: script("rm -rf /run/veeam && touch /run/veeam", "rm -rf /run/veeam /run/veeam.old"),
     remedy: 0,
+  },
+  {
+    code: "sync-unusable",
+    name: "sync is no program",
+    given: script("mount --bind /dev/null /usr/bin/sync", "umount /usr/bin/sync"),
+    remedy: "none",
   },
   {
     code: "too-slow",

@@ -24,7 +24,7 @@ const CASES: Readonly<Record<Flavor, readonly HostileCase[]>> = {
       name: "ten rows, ANSI without backslashes, no large joins, safe updates",
       globals: {
         sql_select_limit: "10",
-        sql_mode: "'ANSI,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT'",
+        sql_mode: "'ANSI,NO_BACKSLASH_ESCAPES,EMPTY_STRING_IS_NULL'",
         max_join_size: "100",
         sql_safe_updates: "1",
       },

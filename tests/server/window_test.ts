@@ -142,6 +142,27 @@ testOnEachServer("rehearse tells what a window costs", async (guest) => {
   await guest.assertNothingLeft();
 });
 
+testOnEachServer("rehearse counts the writers that gave up while they waited", async (guest) => {
+  const writer = await connect(guest.server);
+  await writer.query("SET SESSION lock_wait_timeout=1");
+  let isOver = false;
+  let refused = 0;
+  const writing = (async () => {
+    while (!isOver) {
+      await writer.query("INSERT INTO shop.orders VALUES ()").catch(() => refused += 1);
+      await sleep(20);
+    }
+  })();
+  const rehearsed = await guest.locktables("rehearse", "--hold", "3s", "--json");
+  isOver = true;
+  await writing;
+  await writer.close();
+  assert.equal(rehearsed.code, 0, rehearsed.stderr);
+  const { gave_up } = JSON.parse(rehearsed.stdout);
+  assert.ok(gave_up >= 1 && gave_up <= refused, `${gave_up} of ${refused}`);
+  await guest.assertNothingLeft();
+});
+
 async function binlogPosition({ server, flavor }: Guest) {
   const session = await connect(server);
   const [row] = await session.query(

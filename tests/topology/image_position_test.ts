@@ -45,9 +45,8 @@ Deno.test("a replica that has applied nothing yet is seen without SLAVE MONITOR,
       const isReplica = server !== source;
       // Nothing applied: its place is the start of a source that has written nothing since.
       if (isReplica) {
-        for (const statement of ["STOP SLAVE", "SET GLOBAL gtid_slave_pos=''", "START SLAVE"]) {
-          await ask(server, statement);
-        }
+        await ask(server, "STOP SLAVE");
+        await ask(server, "SET GLOBAL gtid_slave_pos=''");
       }
       await ask(server, "CREATE OR REPLACE USER quiesce@localhost IDENTIFIED BY 'secret'");
       await ask(server, "GRANT RELOAD, BINLOG MONITOR, PROCESS ON *.* TO quiesce@localhost");
@@ -58,10 +57,14 @@ Deno.test("a replica that has applied nothing yet is seen without SLAVE MONITOR,
           "[client]\nuser=quiesce\npassword=secret\n",
           0o600,
         );
-        const frozen = await guest.locktables("pre-freeze");
-        assert.equal(frozen.code, 0, frozen.stderr);
-        assert.equal(/GRANT SLAVE MONITOR/.test(frozen.stderr), isReplica, frozen.stderr);
-        assert.equal((await guest.locktables("post-thaw")).code, 0);
+        // Stopped, and then at work.
+        for (const start of isReplica ? [null, "START SLAVE"] : [null]) {
+          if (start !== null) await ask(server, start);
+          const frozen = await guest.locktables("pre-freeze");
+          assert.equal(frozen.code, 0, frozen.stderr);
+          assert.equal(/GRANT SLAVE MONITOR/.test(frozen.stderr), isReplica, frozen.stderr);
+          assert.equal((await guest.locktables("post-thaw")).code, 0);
+        }
       } finally {
         await guest.close();
         if (isReplica) await discard(server);
