@@ -1,6 +1,7 @@
 /** The main path, on real servers with the real program. */
 import assert from "node:assert/strict";
 import { type Guest, sleep, testOnEachServer, until } from "../support/guest.ts";
+import { underLoad } from "../support/load.ts";
 import { connect } from "../support/server.ts";
 
 testOnEachServer("a window stops writes, proves itself, and lets them go on", async (guest) => {
@@ -150,10 +151,11 @@ testOnEachServer("rehearse counts the writers that gave up while they waited", a
   const writing = (async () => {
     while (!isOver) {
       await writer.query("INSERT INTO shop.orders VALUES ()").catch(() => refused += 1);
-      await sleep(20);
+      // Long enough for a look to see that it does not wait.
+      await sleep(underLoad(300));
     }
   })();
-  const rehearsed = await guest.locktables("rehearse", "--hold", "3s", "--json");
+  const rehearsed = await guest.locktables("rehearse", "--hold", "4s", "--json");
   isOver = true;
   await writing;
   await writer.close();

@@ -108,6 +108,8 @@ export async function startServer(kind: ServerKind, options: ServerOptions = {})
   if (socket.length > SOCKET_PATH_MAX) {
     throw new ScriptError(`Socket path is too long (${socket.length} bytes): ${socket}`);
   }
+  // Its own: a MariaDB that starts removes the temporary tables of those that work in the same.
+  const tmpdir = `${dir}/tmp`;
   const { sandbox } = options;
   const argv = [
     ...(sandbox === undefined ? [] : enterSandbox(sandbox)),
@@ -117,10 +119,12 @@ export async function startServer(kind: ServerKind, options: ServerOptions = {})
     `--socket=${socket}`,
     `--pid-file=${dir}/mysqld.pid`,
     `--log-error=${errorLog}`,
+    `--tmpdir=${tmpdir}`,
     ...options.args ?? [],
   ];
   const prepare = async (): Promise<Running> => {
     await Deno.mkdir(socketDir, { recursive: true });
+    await Deno.mkdir(tmpdir, { recursive: true });
     // The guest's own processes and, in checks of rights, other users must reach the socket.
     await Deno.chmod(dir, 0o755);
     const reachable = sandbox === undefined ? datadir : `/proc/${sandbox.keeperPid}/root${datadir}`;
@@ -311,19 +315,27 @@ async function fillDatadir(program: Program, datadir: string, fresh: boolean): P
 /** Initialises a data directory where root comes in through the socket alone, as on Debian. */
 async function initialise(program: Program, datadir: string): Promise<void> {
   const beginning = await beginningOf(program.kind);
-  switch (beginning.by) {
-    case "mariadb-install-db":
-      return await installMariadb(datadir);
-    case "initialize":
-      return await initialiseMysql(program, datadir, beginning.args);
-    case "bootstrap":
-      return await bootstrap(program, datadir, beginning);
+  const scratch = await makeServerDir();
+  try {
+    switch (beginning.by) {
+      case "mariadb-install-db":
+        return await installMariadb(datadir, scratch);
+      case "initialize":
+        return await initialiseMysql(program, datadir, scratch, beginning.args);
+      case "bootstrap":
+        return await bootstrap(program, datadir, scratch, beginning);
+      default:
+        return beginning satisfies never;
+    }
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
   }
-  return beginning satisfies never;
 }
 
-async function installMariadb(datadir: string): Promise<void> {
+async function installMariadb(datadir: string, scratch: string): Promise<void> {
   await runOrFail("mariadb-install-db", [
+    "env",
+    `TMPDIR=${scratch}`,
     "mariadb-install-db",
     "--no-defaults",
     "--user=root",
@@ -338,58 +350,56 @@ async function installMariadb(datadir: string): Promise<void> {
 async function initialiseMysql(
   program: Program,
   datadir: string,
+  scratch: string,
   args: readonly string[],
 ): Promise<void> {
-  const scratch = await makeServerDir();
-  try {
-    const initFile = `${scratch}/init.sql`;
-    await Deno.writeTextFile(
-      initFile,
-      "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so';\n" +
-        "ALTER USER 'root'@'localhost' IDENTIFIED WITH auth_socket;\n",
-    );
-    const errorLog = `${scratch}/error.log`;
-    const initialised = await run([
-      ...program.command,
-      "--initialize-insecure",
-      "--user=root",
-      `--datadir=${datadir}`,
-      `--log-error=${errorLog}`,
-      ...args,
-    ], { timeoutMs: INITIALISE_TIMEOUT_MS });
-    if (initialised.code !== 0) {
-      const log = await Deno.readTextFile(errorLog).catch(() => initialised.stderr);
-      throw new ScriptError(`mysqld --initialize-insecure failed:\n${tail(log, 20)}`);
-    }
-    const socket = `${scratch}/mysqld.sock`;
-    const running = await launch(
-      [
-        ...program.command,
-        ...args,
-        "--user=root",
-        "--skip-networking",
-        "--skip-log-bin",
-        `--datadir=${datadir}`,
-        `--socket=${socket}`,
-        `--pid-file=${scratch}/mysqld.pid`,
-        `--log-error=${errorLog}`,
-        `--init-file=${initFile}`,
-      ],
-      socket,
-      errorLog,
-    );
-    await running.terminate();
-    // The identity of the server: each copy makes its own.
-    await Deno.remove(`${datadir}/auto.cnf`).catch(ignoreMissing);
-  } finally {
-    await Deno.remove(scratch, { recursive: true });
+  const initFile = `${scratch}/init.sql`;
+  await Deno.writeTextFile(
+    initFile,
+    "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so';\n" +
+      "ALTER USER 'root'@'localhost' IDENTIFIED WITH auth_socket;\n",
+  );
+  const errorLog = `${scratch}/error.log`;
+  const initialised = await run([
+    ...program.command,
+    "--initialize-insecure",
+    "--user=root",
+    `--datadir=${datadir}`,
+    `--tmpdir=${scratch}`,
+    `--log-error=${errorLog}`,
+    ...args,
+  ], { timeoutMs: INITIALISE_TIMEOUT_MS });
+  if (initialised.code !== 0) {
+    const log = await Deno.readTextFile(errorLog).catch(() => initialised.stderr);
+    throw new ScriptError(`mysqld --initialize-insecure failed:\n${tail(log, 20)}`);
   }
+  const socket = `${scratch}/mysqld.sock`;
+  const running = await launch(
+    [
+      ...program.command,
+      ...args,
+      "--user=root",
+      "--skip-networking",
+      "--skip-log-bin",
+      `--datadir=${datadir}`,
+      `--socket=${socket}`,
+      `--pid-file=${scratch}/mysqld.pid`,
+      `--log-error=${errorLog}`,
+      `--init-file=${initFile}`,
+    ],
+    socket,
+    errorLog,
+  );
+  await running.terminate();
+  // The identity of the server: each copy makes its own.
+  await Deno.remove(`${datadir}/auto.cnf`).catch(ignoreMissing);
 }
 
 /** Has the server itself run the statements that make its system tables. */
 async function bootstrap(
   { kind, command }: Program,
   datadir: string,
+  scratch: string,
   { copyOf, args, sql }: Extract<Beginning, { by: "bootstrap" }>,
 ): Promise<void> {
   if (copyOf !== null) {
@@ -400,6 +410,7 @@ async function bootstrap(
     "--bootstrap",
     "--user=root",
     `--datadir=${datadir}`,
+    `--tmpdir=${scratch}`,
     ...args,
   ], { stdin: sql, timeoutMs: INITIALISE_TIMEOUT_MS });
   // The identity of the server: each copy makes its own.
