@@ -356,7 +356,10 @@ export async function processesOf(
       found.push({ pid, cmdline: cmdline.replaceAll("\0", " ").trim() });
     } catch (error) {
       // It ended while we looked, or is a zombie or a kernel thread: not a process inside.
-      if (!(error instanceof Error && "code" in error)) throw error;
+      // Deno gives ESRCH (3) no code.
+      const isGone = error instanceof Error &&
+        ("code" in error || error.message.includes("(os error 3)"));
+      if (!isGone) throw error;
     }
   }
   return found.sort((a, b) => a.pid - b.pid);
