@@ -7,10 +7,13 @@ import type { WindowRecord } from "../window/record.ts";
 import { type Finding, finding, fromRefusal } from "./finding.ts";
 import { octal } from "./option_file_findings.ts";
 
-/** Where QEMU's sample hook `mysql-flush.sh` keeps its lock (`hooks.md` 8). */
+/** Where QEMU's sample hook `mysql-flush.sh` keeps its lock (`docs/comparison.md`). */
 export const MYSQL_FLUSH_FIFO = "/run/mysql-flush.fifo";
 
-/** What VeeamHub's `mysqlfreezepre.sh` makes when it has locked, or pretends to (`hooks.md` 8). */
+/**
+ * What VeeamHub's `mysqlfreezepre.sh` makes when it has locked, or pretends to
+ * (`docs/comparison.md`).
+ */
 export const VEEAMHUB_FLAG = "/tmp/mysql_tables_read_lock";
 
 /** The longest that any caller waits (VMware's 15 min): what is older, nobody comes back for. */

@@ -1,6 +1,6 @@
 /**
  * Who runs hooks in a guest, and how: the one table of paths, names, modes, limits and traps.
- * Pure data, and on the hook path: no package. Facts and their sources: `hooks.md` of the design;
+ * Pure data, and on the hook path: no package. Facts and their sources: `docs/callers/`;
  * each entry names where its own were read.
  */
 
@@ -118,7 +118,10 @@ const PLAIN = { option: null, switches: [], logs: [], needs: null } as const;
 /** open-vm-tools give all scripts 15 minutes; an operator wants an answer sooner. */
 const PATIENT_MS = 60_000;
 
-/** open-vm-tools run scripts unless they are told not to (`hooks.md` 2). */
+/**
+ * open-vm-tools run scripts unless they are told not to
+ * (`docs/callers/vmware.md#where-the-hook-is-looked-for`).
+ */
 const VMWARE_SWITCHES: readonly Switch[] = [{
   path: "/etc/vmware-tools/tools.conf",
   section: "vmbackup",
@@ -144,7 +147,10 @@ const QEMU_LOG = "/var/log/qga-fsfreeze-hook.log";
  */
 const QEMU_HOMES = ["/etc/qemu-ga", "/etc/qemu"] as const;
 
-/** RHEL's unit passes -F by itself; Debian's does not, and reads only this file (`hooks.md` 3). */
+/**
+ * RHEL's unit passes -F by itself; Debian's does not, and reads only this file
+ * (`docs/callers/qemu.md#where-the-hook-is-looked-for`).
+ */
 function qemuSwitches(home: string): readonly Switch[] {
   return home !== "/etc/qemu" ? [] : [{
     path: "/etc/qemu/qemu-ga.conf",

@@ -31,7 +31,8 @@ export const ALONE: Topology = { replicas: [], wsrep: null, group: null };
 
 /**
  * Reads the row of SHOW MASTER STATUS / SHOW BINARY LOG STATUS and that of the GTID
- * variables. No row means that the binlog is off, which is no error (`locking.md` 5).
+ * variables. No row means that the binlog is off, which is no error
+ * (`docs/locking.md#5-coordinates`).
  */
 export function coordinatesFrom(
   status: readonly Row[],

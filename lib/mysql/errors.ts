@@ -34,7 +34,7 @@ export interface ErrorSubject {
 export interface DriverError {
   /**
    * The server's error number. Asked before `code`: mysql2 maps MariaDB's numbers
-   * to wrong names (`locking.md` 0.10).
+   * to wrong names (`docs/locking.md#7-error-numbers`).
    */
   readonly errno: number | undefined;
   readonly code: string | undefined;
@@ -153,7 +153,8 @@ const BY_CODE: Readonly<Record<string, Meaning>> = {
     text: "the socket may not be used",
     hint: () => "Run locktables as root",
   },
-  // Deno's word for a path outside the permissions that are compiled in (`runtime.md` 1).
+  // Deno's word for a path outside the permissions that are compiled in
+  // (`docs/runtime.md#permissions`).
   UNKNOWN: {
     code: EXIT.badSetup,
     reason: "socket-elsewhere",

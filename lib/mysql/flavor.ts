@@ -47,7 +47,7 @@ export function isAtLeast(server: ServerVersion, major: number, minor: number, p
   return c >= patch;
 }
 
-/** What differs between servers and matters to a freeze window. Facts: `locking.md`. */
+/** What differs between servers and matters to a freeze window. Facts: `docs/locking.md`. */
 export interface Capabilities {
   /** BACKUP STAGE blocks commits without waiting for running statements (3.1). */
   readonly backupStage: boolean;
@@ -150,8 +150,9 @@ export interface CheckCapabilities {
 }
 
 /**
- * A held FLUSH TABLES WITH READ LOCK shows as two locks, of which this is the one (`locking.md` 1.3).
- * MariaDB's metadata locks are off by default, and so not asked for.
+ * A held FLUSH TABLES WITH READ LOCK shows as two locks, of which this is the one
+ * (`docs/locking.md#13-how-it-shows`). MariaDB's metadata locks are off by default, and so not
+ * asked for.
  */
 const GLOBAL_LOCK = `SELECT /* locktables */ t.processlist_id AS id, t.processlist_user AS user,
  t.processlist_time AS age_s FROM performance_schema.metadata_locks AS m

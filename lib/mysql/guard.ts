@@ -104,8 +104,8 @@ const WRITES_AFTER_WITH = /\b(update|delete)\b/i;
 
 /**
  * The sessions in a SHOW PROCESSLIST that would make this method wait on this server
- * (`locking.md` 1.1, 3.1): readers only where the method waits for readers, everything
- * else only where it waits for writers.
+ * (`docs/locking.md#11-what-it-waits-for`, `docs/locking.md#31-what-it-waits-for`): readers only
+ * where the method waits for readers, everything else only where it waits for writers.
  */
 export function findBlockers(processList: readonly Row[], policy: GuardPolicy): Blocker[] {
   return findInTheWay(processList, policy)
@@ -115,7 +115,8 @@ export function findBlockers(processList: readonly Row[], policy: GuardPolicy): 
 /**
  * Readers whose age the server does not tell yet, because it counts whole seconds, where the
  * method waits for readers. Where one of them turns out to be long, even a lock that is given up
- * leaves everybody else who reads its tables waiting until it ends (`locking.md` 1.2).
+ * leaves everybody else who reads its tables waiting until it ends
+ * (`docs/locking.md#12-how-lock_wait_timeout-bounds-it`).
  */
 export function findNewborn(processList: readonly Row[], policy: GuardPolicy): Blocker[] {
   return policy.method.waitsForReaders(policy.can)

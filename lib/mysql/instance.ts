@@ -2,7 +2,7 @@
  * One server in a window: a lock session that holds the lock and does nothing else,
  * and a control session that looks, and kills the lock session where it must.
  * Both are opened before anything is locked, because a server full of waiting writers
- * gives out no third one (`locking.md` 2.2).
+ * gives out no third one (`docs/locking.md#22-connections`).
  */
 import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import type { ReleaseProof } from "../window/verdict.ts";
@@ -106,8 +106,9 @@ const NO_SUCH_THREAD = 1094;
 
 /**
  * What a lock statement gets beyond `lock_wait_timeout` before the session is killed, in
- * milliseconds. FTWRL waits in up to three phases and the server bounds each (`locking.md` 1.2):
- * this one bounds what a writer pays for all of them.
+ * milliseconds. FTWRL waits in up to three phases and the server bounds each
+ * (`docs/locking.md#12-how-lock_wait_timeout-bounds-it`): this one bounds what a writer pays for
+ * all of them.
  */
 const LOCK_ANSWER_MS = 500;
 
@@ -421,7 +422,7 @@ function topologyOf(variables: ReadonlyMap<string, string>): TopologyQuestions {
   };
 }
 
-/** `locking.md` 2.3: writers that fill the pool keep the release from being run. */
+/** `docs/locking.md#23-thread-pool`: writers that fill the pool keep the release from being run. */
 function threadPoolWarning(name: string, threadHandling: string | undefined): InstanceWarning[] {
   if (threadHandling !== "pool-of-threads") return [];
   return [{
@@ -743,8 +744,9 @@ async function isSameWriteSet(
 
 /**
  * Ends the lock session from outside and waits until the server has forgotten it: dropping
- * the socket does not cancel a waiting FTWRL on MySQL (`locking.md` 0.2). An account may
- * kill its own sessions without any privilege.
+ * the socket does not cancel a waiting FTWRL on MySQL
+ * (`docs/locking.md#12-how-lock_wait_timeout-bounds-it`). An account may kill its own sessions
+ * without any privilege.
  */
 async function kill(control: Session, session: Session): Promise<void> {
   const deadline = performance.now() + KILL_LIMIT_MS;

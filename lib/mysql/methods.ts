@@ -33,7 +33,10 @@ export interface Method {
 /** Names of methods as in the option `method`. */
 export type MethodName = "ftwrl" | "backup-stage";
 
-/** Every method. Sources: `locking.md` 1 and 3.1; MariaDB Knowledge Base "BACKUP STAGE". */
+/**
+ * Every method. Sources: `docs/locking.md#1-ftwrl` and `docs/locking.md#31-what-it-waits-for`;
+ * MariaDB Knowledge Base "BACKUP STAGE".
+ */
 export const METHODS: Readonly<Record<MethodName, Method>> = {
   ftwrl: {
     name: "ftwrl",
@@ -52,7 +55,7 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
       "SET STATEMENT lock_wait_timeout=0 FOR BACKUP /* locktables */ STAGE START",
       "BACKUP /* locktables */ STAGE BLOCK_COMMIT",
     ],
-    // While it waits nobody but DDL waits behind it (`locking.md` 3.1).
+    // While it waits nobody but DDL waits behind it (`docs/locking.md#31-what-it-waits-for`).
     acquireFirstWhenAlone: "BACKUP /* locktables */ STAGE START",
     release: "BACKUP /* locktables */ STAGE END",
     waitsForReaders: () => false,

@@ -1,6 +1,6 @@
 /**
  * Which privileges an account lacks, found out before anything is locked, and the GRANT that
- * gives them. The one place that knows privileges by server (`locking.md` 6).
+ * gives them. The one place that knows privileges by server (`docs/locking.md#6-privileges`).
  */
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 import { adminCommand } from "./admin_command.ts";

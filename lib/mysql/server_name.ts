@@ -1,7 +1,8 @@
 /**
  * The named lock that keeps two locktables off one server. Locks of two tools do not exclude each
- * other (FTWRL is shared, `locking.md` 1.1); a named lock of the session does, and goes with it.
- * Any account may take any name, so a name alone says nothing of who has it.
+ * other (FTWRL is shared, `docs/locking.md#11-what-it-waits-for`); a named lock of the session
+ * does, and goes with it. Any account may take any name, so a name alone says nothing of who has
+ * it.
  */
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 import { driverError } from "./errors.ts";

@@ -1,7 +1,7 @@
 /**
  * One database session over a Unix socket. The only module that knows the driver.
  * Never a pool and never COM_RESET_CONNECTION: both drop the lock without a word
- * (`locking.md` 2.1).
+ * (`docs/locking.md#21-the-session`).
  */
 import { Buffer } from "node:buffer";
 import { constants, publicEncrypt } from "node:crypto";
@@ -71,7 +71,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   );
   // The socket is connected here and handed over: mysql2 under Deno reports a missing
   // socket as PROTOCOL_CONNECTION_LOST and throws the true error later, uncaught
-  // (`runtime.md` 1, quirk 2).
+  // (`docs/runtime.md#the-driver`).
   const stream = await openSocket(options.socket, options.limitMs);
   try {
     await withinLimit(options.limitMs, "the look at its path", socket.confirm());

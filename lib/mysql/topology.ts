@@ -105,7 +105,8 @@ export function wsrepPosition(rows: readonly Row[]): WsrepPosition | null {
 /**
  * Why a node must not be locked now, or null. To be asked *before* the lock: the lock itself
  * desyncs the node. A node that is desynced already may be paused by another backup, and then
- * its lock statement waits without any limit that the server keeps (`locking.md` 8).
+ * its lock statement waits without any limit that the server keeps
+ * (`docs/locking.md#8-replicas-and-clusters`).
  */
 export function galeraRefusal(
   node: WsrepPosition | null,

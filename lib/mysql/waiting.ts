@@ -1,7 +1,10 @@
 /** Who waits for the lock that a rehearsal holds, and who has given up. Pure. */
 import type { Row } from "./session.ts";
 
-/** The states of a session that waits for our lock (`locking.md` 1.1, 1.4). */
+/**
+ * The states of a session that waits for our lock (`docs/locking.md#11-what-it-waits-for`,
+ * `docs/locking.md#14-while-it-is-held`).
+ */
 const WAITING = /^Waiting for (backup|global read|commit) lock$/;
 
 /** Sessions that wait, by id, with the age of their statement in whole seconds. */

@@ -204,7 +204,8 @@ const ERRORS: readonly (readonly [Thrown, ExitCode, reason: string, hint: RegExp
     "session-failed",
     /error log/,
   ],
-  // MySQL's wait_timeout: the driver puts the number into `code` (`locking.md` 2.1).
+  // MySQL's wait_timeout: the driver puts the number into `code`
+  // (`docs/locking.md#21-the-session`).
   [
     { code: 4031, message: "The client was disconnected by the server because of inactivity" },
     EXIT.unreachable,

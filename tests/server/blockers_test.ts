@@ -1,7 +1,8 @@
 /**
  * Every method against everything that may be in its way, on real servers: what pre-freeze does,
  * what it says, what it costs the other clients, and that nothing of it stays on the server.
- * The expected results are `locking.md` 1.1 and 3.1.
+ * The expected results are `docs/locking.md#11-what-it-waits-for` and
+ * `docs/locking.md#31-what-it-waits-for`.
  */
 import assert from "node:assert/strict";
 import { assertOneLine, sleep, until, untilNothingLeft } from "../support/guest.ts";

@@ -163,7 +163,10 @@ testOnEachServer("a window touches the files of the contract and no network", as
   await guest.assertNothingLeft();
 });
 
-/** Section 5 of the design, and the runtime's own start-up files (`runtime.md` 8). */
+/**
+ * `docs/security.md#files-and-rights`, and the runtime's own start-up files
+ * (`docs/runtime.md#start-up-files`).
+ */
 const ALLOWED: readonly RegExp[] = [
   /^\/run\/veeam(\/|$)/,
   /^\/var\/lib\/locktables(\/|$)/,
