@@ -142,9 +142,9 @@ mount --move /mnt/program /usr/local/sbin
 # of other tests, some of which hang on purpose.
 cp /usr/bin/sync /usr/local/bin/sync-of-the-machine
 cat > /usr/local/bin/sync-of-the-guest <<'SYNC'
-#!/bin/bash
+#!/bin/sh
 [ $# -gt 0 ] || set -- -f /tmp /run/veeam /var/lib/locktables /var/lib/mysql
-exec -a /usr/bin/sync /usr/local/bin/sync-of-the-machine "$@"
+exec /usr/local/bin/sync-of-the-machine "$@"
 SYNC
 chmod 0755 /usr/local/bin/sync-of-the-guest
 mount --bind /usr/local/bin/sync-of-the-guest /usr/bin/sync
