@@ -231,7 +231,7 @@ function pluginHint(subject: ErrorSubject, error: DriverError): string {
 function grantHint(subject: ErrorSubject): string {
   if (isAnonymous(account(subject))) return anonymousHint(account(subject));
   return subject.server === null
-    ? "Give the account the privileges that README names"
+    ? "Give the account the privileges that docs/privileges.md names"
     : asAdministrator(grantStatement(account(subject), subject.server));
 }
 

@@ -1,6 +1,6 @@
 /**
  * The settings of locktables, from the options of `/root/.my.cnf`: how to connect,
- * and the table of the README.
+ * and the table of docs/options.md.
  *
  * @module
  */

@@ -61,7 +61,7 @@ const ERRORS: readonly (readonly [Thrown, ExitCode, reason: string, hint: RegExp
     },
     EXIT.denied,
     "privilege-missing",
-    /README/,
+    /docs\/privileges\.md/,
   ],
   [
     {
@@ -112,7 +112,7 @@ const ERRORS: readonly (readonly [Thrown, ExitCode, reason: string, hint: RegExp
     },
     EXIT.denied,
     "privilege-missing",
-    /README/,
+    /docs\/privileges\.md/,
   ],
   [
     {

@@ -1,5 +1,5 @@
 /**
- * What README promises of versions, on a server of each that is not one of the two on which
+ * What docs/limits.md promises of versions, on a server of each that is not one of the two on which
  * everything is shown: one way through every part that asks a server something.
  */
 import assert from "node:assert/strict";
@@ -24,7 +24,7 @@ interface Version {
   readonly kind: ServerKind;
   readonly label: RegExp;
   readonly method: "backup-stage" | "ftwrl";
-  /** The first cell of README's row of privileges, and what it lists. */
+  /** The first cell of the row in docs/privileges.md, and what it lists. */
   readonly privileges: readonly [row: string, list: string];
   /** What the line calls the first of them, where the account has none. */
   readonly monitor: "BINLOG MONITOR" | "REPLICATION CLIENT";
@@ -115,7 +115,10 @@ const PARTS: readonly (readonly [name: string, part: (bed: Bed) => Promise<void>
   ["check finds no error, and tables without transactions", checkFindsTables],
   ["check names a statement that is in the way", checkFindsBlocker],
   ["a question of check that takes too long is ended on the server", longQuestionIsEnded],
-  ["the privileges that README lists are enough, and each is missed", privilegesAreEnough],
+  [
+    "the privileges that docs/privileges.md lists are enough, and each is missed",
+    privilegesAreEnough,
+  ],
   ["a login that fails is refused, and good after what the line proposes", loginsAreRefused],
   ["a method that the server does not have is refused", otherMethodIsRefused],
   ["a full server is refused", fullServerIsRefused],
@@ -275,8 +278,8 @@ const LOGIN = `[client]\nuser="o'hara"\npassword=s3cret\n`;
 
 async function privilegesAreEnough({ version, guest, sql }: Bed): Promise<void> {
   const [row, list] = version.privileges;
-  const readme = await Deno.readTextFile(`${repositoryRoot()}/README.md`);
-  assert.match(readme, new RegExp(`^\\| ${row} +\\| \`${list}\` +\\|$`, "m"));
+  const page = await Deno.readTextFile(`${repositoryRoot()}/docs/privileges.md`);
+  assert.match(page, new RegExp(`^\\| ${row} +\\| \`${list}\` +\\|$`, "m"));
 
   await sql(`CREATE USER ${ACCOUNT} IDENTIFIED BY 's3cret'`);
   await options(guest, LOGIN);
