@@ -92,7 +92,14 @@ export async function runTests(run: TestRun): Promise<TestEnd> {
     ...run.args,
     ...run.files,
   ];
-  const kept = [root, deno.replace(/\/[^/]*$/, ""), run.dir, Deno.env.get("DENO_DIR") ?? root];
+  const kept = [
+    root,
+    deno.replace(/\/[^/]*$/, ""),
+    run.dir,
+    Deno.env.get("DENO_DIR") ?? root,
+    // Caches of npm and Deno.
+    Deno.env.get("HOME") ?? root,
+  ];
   const argv = Deno.uid() === 0
     ? [
       "unshare",
