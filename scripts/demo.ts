@@ -7,7 +7,7 @@
  */
 
 import { parseArgs } from "node:util";
-import { describePosition } from "../lib/mysql/coordinates.ts";
+import { describePosition } from "../lib/window/coordinates.ts";
 import type { InstanceRecord, WindowRecord } from "../lib/window/record.ts";
 import {
   connect,

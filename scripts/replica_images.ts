@@ -8,7 +8,7 @@
  * booted, default all), `--method=auto|ftwrl|backup-stage`, `--workers=N` (default 4), `--mode=conservative` (MariaDB),
  * `--domains=N` (MariaDB: how many domains the source writes), `--channel=NAME`, `--source` (no replica: the server itself is loaded).
  */
-import type { Coordinates } from "../lib/mysql/coordinates.ts";
+import type { Coordinates } from "../lib/window/coordinates.ts";
 import type { WindowRecord } from "../lib/window/record.ts";
 import { replicate, replicationArguments } from "../tests/support/replica.ts";
 import {

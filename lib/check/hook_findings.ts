@@ -9,7 +9,8 @@ import {
 import { readMark } from "../hooks/hook_text.ts";
 import { isSwitchedOn, wantedFiles } from "../hooks/plan.ts";
 import { type Install, type InstalledFile, isUntouched, type Receipt } from "../hooks/receipt.ts";
-import { digestOf, type Entry, parentOf, type Tree } from "../hooks/tree.ts";
+import { digestOf, type Entry, type Tree } from "../hooks/tree.ts";
+import { parentOf } from "../sys/paths.ts";
 import { isRefusal, type Refusal } from "../report/refusal.ts";
 import { shellWord } from "../report/shell.ts";
 import { type Finding, finding, fromRefusal } from "./finding.ts";

@@ -7,7 +7,7 @@ import type { Instance, InstanceFacts, InstanceWarning, Look } from "../mysql/in
 import type { MethodChoice } from "../mysql/methods.ts";
 import { globalPrivileges, isAnonymous } from "../mysql/privileges.ts";
 import { SIZED_TABLES, type Survey, TABLES_MOST, type UnloggedTable } from "../mysql/survey.ts";
-import type { GroupMember, ReplicaPosition, WsrepPosition } from "../mysql/topology.ts";
+import type { GroupMember, ReplicaPosition, WsrepPosition } from "../window/coordinates.ts";
 import { formatDuration } from "../options/duration.ts";
 import { describeHolder } from "../mysql/server_name.ts";
 import { EXIT, refusal } from "../report/refusal.ts";

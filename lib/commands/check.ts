@@ -20,7 +20,13 @@ import {
   windowFindings,
 } from "../check/window_findings.ts";
 import { readWindowState, type WindowState } from "../locker/window_state.ts";
-import { parentOf } from "../hooks/tree.ts";
+import {
+  LOCKER_SOCKET,
+  OPTION_FILE,
+  parentOf,
+  WAIT_FOR_LOCK,
+  WAIT_FOR_SNAPSHOT,
+} from "../sys/paths.ts";
 import { refusalFor } from "../mysql/errors.ts";
 import { type Instance, openInstance } from "../mysql/instance.ts";
 import { instanceSocket } from "../mysql/instance_socket.ts";
@@ -39,7 +45,6 @@ import { noSync, SYNC_PROGRAMS } from "../sys/flush.ts";
 import { filesIn, guestTree, unsafeProgram } from "../sys/guest_tree.ts";
 import { dropInstallWriteRights } from "../sys/install_rights.ts";
 import { optionFileReader } from "../sys/option_file_reader.ts";
-import { LOCKER_SOCKET, OPTION_FILE, WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT } from "../sys/paths.ts";
 import { readReceipt } from "../sys/receipt_file.ts";
 import { RESERVED_BYTES } from "../sys/record_file.ts";
 import { privacyNow, RUN_DIRECTORY, STATE_DIRECTORY } from "../sys/private_directory.ts";
@@ -159,7 +164,7 @@ function readOptions(): OptionFileRead {
   const file = readOptionFile(optionFileReader, OPTION_FILE);
   return isRefusal(file)
     ? { options: [], read: file }
-    : { options: file.options, read: settingsFrom(file, null) };
+    : { options: file.options, read: settingsFrom(file) };
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /** locker: the background process of one window. Started by pre-freeze, never by people. */
-import type { Caller } from "../hooks/callers.ts";
+import { type Caller, CALLER_TABLE } from "../hooks/callers.ts";
 import { openStarterLink } from "../locker/starter_link.ts";
 import { writeWindowFile } from "../locker/run_directory.ts";
 import { defect } from "../locker/defect.ts";
@@ -76,5 +76,5 @@ export function readSettings(
 ): { settings: Settings; warnings: OptionWarning[] } | Refusal {
   const file = readOptionFile(optionFileReader, OPTION_FILE);
   if (isRefusal(file)) return file;
-  return settingsFrom(file, caller);
+  return settingsFrom(file, caller === null ? undefined : CALLER_TABLE[caller].freezeTimeoutMs);
 }

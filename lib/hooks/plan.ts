@@ -15,7 +15,8 @@ import {
 import { hookText, isAsGood, readMark } from "./hook_text.ts";
 import { iniValue, withIniValue } from "./ini.ts";
 import { type Install, type InstalledFile, isUntouched, type Receipt } from "./receipt.ts";
-import { digestOf, type Entry, parentOf, type Step, type Tree } from "./tree.ts";
+import { digestOf, type Entry, type Step, type Tree } from "./tree.ts";
+import { parentOf } from "../sys/paths.ts";
 
 /** systemd-tmpfiles makes the run directory at boot, with the label that SELinux wants. */
 const TMPFILES = {

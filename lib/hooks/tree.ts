@@ -86,8 +86,3 @@ export function treeAfter(tree: Tree, steps: readonly Step[]): Tree {
   }
   return { look };
 }
-
-/** The directory that a path is in. */
-export function parentOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/")) || "/";
-}

@@ -1,5 +1,5 @@
 /** What is done between the lock and the answer: coordinates, record, and data on disk. */
-import type { InexactPosition } from "../mysql/image_position.ts";
+import type { InexactPosition } from "../window/coordinates.ts";
 import { isRefusal, type Refusal } from "../report/refusal.ts";
 import { RECORD_FILE, WAIT_FOR_LOCK } from "../sys/paths.ts";
 import { asPromised } from "../window/window.ts";

@@ -3,19 +3,9 @@
  * commits at different points: what an applier has written into its own binlog, and not yet
  * committed in the engine, is committed by the recovery of the image. Pure.
  */
-import type { Coordinates } from "./coordinates.ts";
+import type { Coordinates, InexactPosition } from "../window/coordinates.ts";
 import type { ServerVersion } from "./flavor.ts";
 import type { MethodName } from "./methods.ts";
-
-/** Recorded positions that the image may be ahead of. */
-export interface InexactPosition {
-  /** Fields of the coordinates and of their replicas, by name. */
-  readonly fields: readonly string[];
-  /** Why; a sentence without its full stop. */
-  readonly why: string;
-  /** The field that says exactly the same, so that nothing is missing; null without one. */
-  readonly exact_instead: string | null;
-}
 
 /** How a server applies what it replicates. */
 export interface Appliers {

@@ -6,13 +6,13 @@
  */
 import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
 import type { ReleaseProof } from "../window/verdict.ts";
+import { coordinatesFrom } from "./coordinates.ts";
 import {
   type Coordinates,
-  coordinatesFrom,
   isSameHistory,
   isSamePosition,
   type Topology,
-} from "./coordinates.ts";
+} from "../window/coordinates.ts";
 import { orBlind } from "./blind_look.ts";
 import { driverError, type ErrorSubject, LOCK_WAIT_TIMEOUT, refusalFor } from "./errors.ts";
 import {

@@ -1,5 +1,5 @@
 /** Whether what listens on a socket can be anybody but the server. Pure. */
-import { parentOf } from "../hooks/tree.ts";
+import { parentOf } from "../sys/paths.ts";
 import { directoryOfLast, type PathPart } from "../sys/path_parts.ts";
 
 /** What is known of a socket's path, and of the accounts that servers run as here. */

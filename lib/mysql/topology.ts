@@ -2,37 +2,11 @@
  * Where a server stands among others: what a new replica or a rejoining node starts from, and
  * when a cluster node is in no state to be locked.
  */
+import type { GroupMember, ReplicaPosition, WsrepPosition } from "../window/coordinates.ts";
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 import { adminCommand } from "./admin_command.ts";
 import type { ServerVersion } from "./flavor.ts";
 import type { Row } from "./session.ts";
-
-/** One channel (MySQL) or connection (MariaDB) of a replica. */
-export interface ReplicaPosition {
-  /** Its name; empty for the one without a name. */
-  readonly channel: string;
-  readonly source_host: string;
-  readonly source_port: number;
-  /** The source's binlog whose transactions are applied; null before the first. */
-  readonly relay_source_log_file: string | null;
-  /**
-   * Where in it the next transaction begins: what a copy of this replica goes on from. With
-   * parallel appliers it may be a lower bound, which `Coordinates.inexact` then says: MySQL shows
-   * its last checkpoint (9.7.4: more than 100 transactions behind it were applied already, and it
-   * may move once under the lock), MariaDB under BACKUP STAGE lags behind its own binlog.
-   */
-  readonly exec_source_log_pos: number;
-  /**
-   * What the server says about GTIDs, line feeds removed. MariaDB: `using_gtid`, `gtid_io_pos`,
-   * `gtid_slave_pos`; MySQL: `auto_position`, `retrieved_gtid_set`, `executed_gtid_set`.
-   */
-  readonly gtid: Readonly<Record<string, string>>;
-  /** As the server says it: `Yes`, `No`, `Connecting`, `Preparing`. */
-  readonly io_running: string;
-  readonly sql_running: string;
-  /** Null where the server does not know: a thread is not running. */
-  readonly seconds_behind: number | null;
-}
 
 /** The columns that are about GTIDs. Each server has three of them. */
 const GTID_COLUMNS = [
@@ -68,20 +42,6 @@ export function replicaPositions(rows: readonly Row[]): ReplicaPosition[] {
       seconds_behind: behind === null ? null : Number(behind),
     };
   });
-}
-
-/** Where a Galera node stands. */
-export interface WsrepPosition {
-  readonly cluster_state_uuid: string;
-  /** With the UUID, the position of a `grastate.dat`: what a restored node rejoins from. */
-  readonly last_committed: number;
-  readonly cluster_size: number;
-  /** `Primary`: this part of the cluster may commit. */
-  readonly cluster_status: string;
-  /** `Synced`; `Donor/Desynced` also while this node is locked. */
-  readonly local_state_comment: string;
-  /** Whether the node takes statements. */
-  readonly ready: boolean;
 }
 
 /**
@@ -149,15 +109,6 @@ export function rejectingRefusal(
     "Let it take statements again: SET GLOBAL wsrep_reject_queries=NONE",
     adminCommand({ server, socket }, "SET GLOBAL wsrep_reject_queries=NONE"),
   );
-}
-
-/** What this server is in its replication group. */
-export interface GroupMember {
-  /** `ONLINE`, `RECOVERING`, `OFFLINE`, `ERROR`, `UNREACHABLE`. */
-  readonly member_state: string;
-  /** `PRIMARY` or `SECONDARY`; empty where the server has no such column (MySQL 5.7). */
-  readonly member_role: string;
-  readonly view_id: string;
 }
 
 /**

@@ -6,7 +6,6 @@
  */
 import { _default, literal, object, pipe, safeParse, string, transform } from "zod/mini";
 
-import { type Caller, CALLER_TABLE } from "../hooks/callers.ts";
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 import {
@@ -108,8 +107,8 @@ const LOCK_WAIT: DurationRange = { min: SHORTEST_MS, max: 60_000, standard: 3_00
  */
 const GUARD: DurationRange = { min: 100, max: LONGEST_CALLER_MS, standard: 1_000 };
 
-/** Without a caller, such as in a rehearsal. */
-const FREEZE_STANDARD_ELSE_MS = 60_000;
+/** Default of `freeze_timeout` without a caller, such as in a rehearsal. */
+const FREEZE_STANDARD_MS = 60_000;
 
 /** The server counts `lock_wait_timeout` in whole seconds. */
 const SERVER_UNIT_MS = 1_000;
@@ -149,7 +148,7 @@ const OWN_EXAMPLES = {
   "method": METHODS[0],
   "hold-timeout": formatDuration(HOLD.standard),
   "stall-limit": formatDuration(STALL.standard),
-  "freeze-timeout": formatDuration(FREEZE_STANDARD_ELSE_MS),
+  "freeze-timeout": formatDuration(FREEZE_STANDARD_MS),
   "lock-wait-timeout": formatDuration(LOCK_WAIT.standard),
   "long-query-guard": formatDuration(GUARD.standard),
   "kill-long-queries": KILL_LONG_QUERIES[0],
@@ -162,11 +161,11 @@ type OwnKey = keyof typeof OWN_EXAMPLES;
 const INSTANCE_NAME = /^[A-Za-z0-9_-]+$/;
 
 /** The schema of our own keys; each message is what is wanted instead. */
-function ownSchema(caller: Caller | null) {
+function ownSchema(freezeStandardMs: number) {
   const freeze: DurationRange = {
     min: SHORTEST_MS,
     max: LONGEST_CALLER_MS,
-    standard: caller === null ? FREEZE_STANDARD_ELSE_MS : CALLER_TABLE[caller].freezeTimeoutMs,
+    standard: freezeStandardMs,
   };
   return object(
     {
@@ -249,15 +248,15 @@ function instanceNames() {
  * clients.
  *
  * @param read what {@linkcode readOptionFile} returned; no options at all is fine.
- * @param caller who runs the hook, null if nobody does; decides the default of
- * `freeze_timeout`.
+ * @param freezeStandardMs default of `freeze_timeout` in milliseconds, which each caller has its own
+ * of.
  * @returns the settings and the warnings, those of reading first; or a refusal
  * (`bad-setting`, exit 22) with file, line and key of the first bad one. A password is
  * never repeated.
  */
 export function settingsFrom(
   read: OptionFile,
-  caller: Caller | null,
+  freezeStandardMs: number = FREEZE_STANDARD_MS,
 ): { settings: Settings; warnings: OptionWarning[] } | Refusal {
   const options = read.options.map((option) => ({ ...option, key: option.key.toLowerCase() }));
   const warnings = [...read.warnings];
@@ -276,7 +275,7 @@ export function settingsFrom(
 
   const own = lastOfEach(ownOptions.filter((option) => isOwn(option.key)));
   const parsed = safeParse(
-    ownSchema(caller),
+    ownSchema(freezeStandardMs),
     Object.fromEntries([...own.values()].map((option) => [option.key, option.value ?? ""])),
   );
   if (!parsed.success) {

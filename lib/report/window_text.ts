@@ -1,5 +1,5 @@
 /** What a window's record means, in sentences for people. Pure. */
-import { describePosition } from "../mysql/coordinates.ts";
+import { describePosition } from "../window/coordinates.ts";
 import type { WindowRecord } from "../window/record.ts";
 
 /** What a rehearsal showed. */

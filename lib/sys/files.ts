@@ -1,5 +1,5 @@
 /** Small file operations with the care that a record under a lock needs. */
-import { parentOf } from "../hooks/tree.ts";
+import { parentOf } from "./paths.ts";
 import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
 
 /** Whether there is anything at this path. */

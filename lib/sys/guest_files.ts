@@ -2,7 +2,7 @@
  * What the guest's file tree looks like, whatever paths are compiled in: below /proc/self/root
  * the right to read /proc/self is enough to look, though not to open a file.
  */
-import { parentOf } from "../hooks/tree.ts";
+import { parentOf } from "./paths.ts";
 
 /** Before an absolute path; see above. */
 export const ROOT = "/proc/self/root";

@@ -1,11 +1,10 @@
 /** The guest's files as install, uninstall and check see them, and the changes made to them. */
-import type { Entry, Step, Tree } from "../hooks/tree.ts";
-import { digestOf, parentOf } from "../hooks/tree.ts";
+import { digestOf, type Entry, type Step, type Tree } from "../hooks/tree.ts";
+import { parentOf, PROGRAM } from "./paths.ts";
 import { isAbandoned } from "./attendance.ts";
 import { isMissing, replaceFileOnDisk } from "./files.ts";
 import { shellWord } from "../report/shell.ts";
 import { modeOf, ROOT } from "./guest_files.ts";
-import { PROGRAM } from "./paths.ts";
 
 /** Bits of a mode. */
 const OTHERS_WRITE = 0o022;

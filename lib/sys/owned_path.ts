@@ -1,5 +1,5 @@
 /** Whether a file is root's alone, by every part of its path. */
-import { parentOf } from "../hooks/tree.ts";
+import { parentOf } from "./paths.ts";
 import { modeOf, ROOT } from "./guest_files.ts";
 
 /** A part of a path that somebody else than root decides. */

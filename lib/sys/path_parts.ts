@@ -2,7 +2,7 @@
  * Every part of a path as the kernel goes through it: each directory, each link on the way, and
  * what is at the end. Whoever may change one of them decides what the path means.
  */
-import { parentOf } from "../hooks/tree.ts";
+import { parentOf } from "./paths.ts";
 import { isMissing } from "./files.ts";
 import { modeOf, ROOT } from "./guest_files.ts";
 

@@ -43,3 +43,8 @@ export const KNOWN_SOCKETS: readonly string[] = [
   "/run/mysql/mysql.sock",
   "/run/mariadb/mariadb.sock",
 ];
+
+/** The directory that a path is in. */
+export function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}

@@ -2,14 +2,11 @@
  * The two directories of ours are root's alone, or nothing in them is believed: whoever writes
  * there could answer in the locker's place, release a lock, or have uninstall remove any file.
  */
-import { parentOf } from "../hooks/tree.ts";
-import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
-import { isMissing, unusable } from "./files.ts";
-import { modeOf, ROOT } from "./guest_files.ts";
 import {
   CLOSING_FILE,
   HISTORY_FILE,
   LOCKER_SOCKET,
+  parentOf,
   RECEIPT_FILE,
   RECORD_FILE,
   RESERVED_FILE,
@@ -19,6 +16,9 @@ import {
   WAIT_FOR_SNAPSHOT,
   WINDOW_FILE,
 } from "./paths.ts";
+import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
+import { isMissing, unusable } from "./files.ts";
+import { modeOf, ROOT } from "./guest_files.ts";
 
 /** A directory of ours. */
 export interface PrivateDirectory {

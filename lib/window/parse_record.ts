@@ -3,7 +3,7 @@
  * file that was cut off, that another program or a newer version wrote, or that somebody edited
  * must become "no record" here, and not an error in the middle of a thaw.
  */
-import type { InexactPosition } from "../mysql/image_position.ts";
+import type { InexactPosition } from "./coordinates.ts";
 import { SCHEMA_VERSION, type WindowRecord } from "./record.ts";
 import type { Phase } from "./window.ts";
 import type { Outcome, Reason, ReleaseProof, Verdict } from "./verdict.ts";

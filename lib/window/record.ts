@@ -2,7 +2,7 @@
  * The record of a window: what `--json` prints, what lies in /run while it lives and on
  * disk inside the image. Times are RFC 3339 in UTC, durations end in `_ms`.
  */
-import type { Coordinates } from "../mysql/coordinates.ts";
+import type { Coordinates } from "./coordinates.ts";
 import { elapsedMs, type Instant, plus, rfc3339 } from "../sys/clock.ts";
 import { type Phase, type Window } from "./window.ts";
 import {

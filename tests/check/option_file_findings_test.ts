@@ -66,7 +66,7 @@ for (const [line, title] of ALTERED) {
 }
 
 Deno.test("option file: one that a tool writes is a note beside what is to be changed in it", () => {
-  const read = settingsFrom(optionsIn(""), null);
+  const read = settingsFrom(optionsIn(""));
   const look = { kind: "file", mode: 0o664, uid: 0, changedMs: 0 } as const;
   for (
     const [head, line] of [
@@ -83,7 +83,7 @@ Deno.test("option file: one that a tool writes is a note beside what is to be ch
 });
 
 Deno.test("option file: a mode is told with what it should be", () => {
-  const read = settingsFrom(optionsIn(""), null);
+  const read = settingsFrom(optionsIn(""));
   const look = { kind: "file", mode: 0o664, uid: 0, changedMs: 0 } as const;
   const found = optionFileFindings({ read, files: [{ path: "/x/it's", look, head: [] }] });
   assert.deepEqual(found.map(({ code, remedy }) => [code, remedy]), [

@@ -5,7 +5,7 @@ import { bytesText, type ServerFacts, serverFindings } from "../../lib/check/ser
 import type { Blocker } from "../../lib/mysql/guard.ts";
 import { METHODS } from "../../lib/mysql/methods.ts";
 import type { Survey } from "../../lib/mysql/survey.ts";
-import type { ReplicaPosition } from "../../lib/mysql/topology.ts";
+import type { ReplicaPosition } from "../../lib/window/coordinates.ts";
 import { EXIT, refusal } from "../../lib/report/refusal.ts";
 import { server } from "../mysql/servers.ts";
 

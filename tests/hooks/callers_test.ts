@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CALLER_TABLE, CALLERS, DIRECTORY_MODES } from "../../lib/hooks/callers.ts";
 import { INSTALL_PATHS, UNIT_PATHS } from "../../lib/sys/install_rights.ts";
-import { parentOf } from "../../lib/hooks/tree.ts";
+import { parentOf } from "../../lib/sys/paths.ts";
 
 const CONFIG: {
   readonly compile: { readonly permissions: Record<"read" | "write" | "run", readonly string[]> };

@@ -8,7 +8,7 @@ import { install, type InstalledClock } from "@sinonjs/fake-timers";
 import { runLocker } from "../../lib/locker/loop.ts";
 import type { LockerPorts } from "../../lib/locker/ports.ts";
 import type { LockerMessage } from "../../lib/locker/starter_protocol.ts";
-import type { Coordinates } from "../../lib/mysql/coordinates.ts";
+import { ALONE, type Coordinates } from "../../lib/window/coordinates.ts";
 import { parseVersion } from "../../lib/mysql/flavor.ts";
 import type {
   Instance,
@@ -18,7 +18,6 @@ import type {
   ReleaseEnd,
 } from "../../lib/mysql/instance.ts";
 import { METHODS } from "../../lib/mysql/methods.ts";
-import { ALONE } from "../../lib/mysql/coordinates.ts";
 import type { Settings } from "../../lib/options/settings.ts";
 import { isRefusal, type Refusal } from "../../lib/report/refusal.ts";
 import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../../lib/sys/paths.ts";

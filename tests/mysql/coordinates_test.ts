@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 
+import { coordinatesFrom } from "../../lib/mysql/coordinates.ts";
 import {
   ALONE,
   type Coordinates,
-  coordinatesFrom,
   describePosition,
   isSameHistory,
   isSamePosition,
-} from "../../lib/mysql/coordinates.ts";
+} from "../../lib/window/coordinates.ts";
 
 Deno.test("MySQL's coordinates lose the line feeds of a long GTID set", () => {
   const row = {

@@ -7,7 +7,7 @@ import {
   type OptionWarning,
   readOptionFile,
 } from "../../lib/options/option_file.ts";
-import type { Caller } from "../../lib/hooks/callers.ts";
+import { type Caller, CALLER_TABLE } from "../../lib/hooks/callers.ts";
 import { type Settings, settingsFrom } from "../../lib/options/settings.ts";
 import { EXIT, isRefusal, type Refusal } from "../../lib/report/refusal.ts";
 import { memoryReader } from "./memory_reader.ts";
@@ -21,13 +21,16 @@ function options(text: string): OptionFile {
 }
 
 function fromText(text: string, caller: Caller | null = null) {
-  const result = settingsFrom(options(text), caller);
+  const result = settingsFrom(
+    options(text),
+    caller === null ? undefined : CALLER_TABLE[caller].freezeTimeoutMs,
+  );
   assert.ok(!isRefusal(result), `refused: ${JSON.stringify(result)}`);
   return result;
 }
 
 function refused(text: string): Refusal {
-  const result = settingsFrom(options(text), null);
+  const result = settingsFrom(options(text));
   assert.ok(isRefusal(result), `not refused: ${JSON.stringify(result)}`);
   assert.equal(result.code, EXIT.badSetup);
   assert.equal(result.reason, "bad-setting");
@@ -342,7 +345,7 @@ Deno.test("an unknown key with loose- is a warning", () => {
 Deno.test("warnings of reading come first", () => {
   const FIRST: OptionWarning = { reason: "include-ignored", text: "First", remedy: null };
   const read = { ...options("[locktables]\nloose-x=1\n"), warnings: [FIRST] };
-  const result = settingsFrom(read, null);
+  const result = settingsFrom(read);
   assert.ok(!isRefusal(result));
   assert.equal(result.warnings.length, 2);
   assert.equal(result.warnings[0], FIRST);
@@ -565,7 +568,7 @@ Deno.test("any options give settings or a refusal of one line, and never throw",
   });
   fc.assert(
     fc.property(fc.array(line, { maxLength: 8 }), (lines) => {
-      const result = settingsFrom({ options: lines, warnings: [] }, "aws");
+      const result = settingsFrom({ options: lines, warnings: [] });
       if (isRefusal(result)) assert.ok(!/[\r\n]/.test(result.summary + result.hint));
       else assert.ok(result.settings.instances.length > 0);
     }),

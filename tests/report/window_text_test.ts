@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ALONE } from "../../lib/mysql/coordinates.ts";
+import { ALONE } from "../../lib/window/coordinates.ts";
 
 import { CALLERS } from "../../lib/hooks/callers.ts";
 import {

@@ -1,6 +1,6 @@
 /** A guest around a server that runs already and writes nothing of its own: a replica, a node. */
 import assert from "node:assert/strict";
-import type { Coordinates } from "../../lib/mysql/coordinates.ts";
+import type { Coordinates } from "../../lib/window/coordinates.ts";
 import { openSandbox, type Sandbox, type SandboxResult } from "./sandbox.ts";
 import { connect, type Row, type Server } from "./server.ts";
 

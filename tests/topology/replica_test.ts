@@ -1,6 +1,7 @@
 /** Windows on replicas, with real sources: what is recorded, and whom the lock does not touch. */
 import assert from "node:assert/strict";
-import { type ReplicaPosition, replicaPositions } from "../../lib/mysql/topology.ts";
+import { replicaPositions } from "../../lib/mysql/topology.ts";
+import type { ReplicaPosition } from "../../lib/window/coordinates.ts";
 import { sleep, until } from "../support/guest.ts";
 import {
   ask,

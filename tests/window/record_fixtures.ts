@@ -1,5 +1,5 @@
 /** What a record says besides the state of the window, for tests. */
-import { ALONE } from "../../lib/mysql/coordinates.ts";
+import { ALONE } from "../../lib/window/coordinates.ts";
 import type { InstanceRecord, WindowDetails } from "../../lib/window/record.ts";
 
 /** One MariaDB in a record. */
