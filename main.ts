@@ -5,9 +5,9 @@
  * wait for the parts of a command that it is not. The only place that ends the process.
  */
 import process from "node:process";
-import { hookCallOf } from "./lib/commands/hook_call.ts";
-import type { ExitCode } from "./lib/report/refusal.ts";
-import { dropInstallRights } from "./lib/sys/install_rights.ts";
+import { hookCallOf } from "./lib/callers/call.ts";
+import type { ExitCode } from "./lib/base/refusal.ts";
+import { dropInstallRights } from "./lib/callers/rights.ts";
 
 async function run(args: readonly string[]): Promise<ExitCode> {
   const hook = hookCallOf(process.argv0, args);
@@ -27,8 +27,8 @@ async function run(args: readonly string[]): Promise<ExitCode> {
       break;
   }
   if (isLocker) {
-    const { locker } = await import("./lib/commands/locker.ts");
-    const { parseCaller } = await import("./lib/hooks/callers.ts");
+    const { locker } = await import("./lib/locker/main.ts");
+    const { parseCaller } = await import("./lib/callers/table.ts");
     return await locker(args[1] === "--caller" ? parseCaller(args[2]) : null);
   }
   if (internal === "errand") {
@@ -38,9 +38,9 @@ async function run(args: readonly string[]): Promise<ExitCode> {
   }
   const { attend, ATTENDED, isAttended, tellEnd } = await import("./lib/commands/attended.ts");
   if (isAttended(args)) return await attend(args);
-  const { cli } = await import("./lib/commands/cli.ts");
+  const { cli } = await import("./lib/cli/cli.ts");
   if (internal !== ATTENDED) return await cli(args);
-  const { beAttendedBy } = await import("./lib/sys/attendance.ts");
+  const { beAttendedBy } = await import("./lib/base/attendance.ts");
   beAttendedBy(Number(args[1]));
   const code = await cli(args.slice(2));
   tellEnd(code);
@@ -52,7 +52,7 @@ if (import.meta.main) {
   try {
     code = await run(Deno.args);
   } catch (error) {
-    const { complain } = await import("./lib/report/print.ts");
+    const { complain } = await import("./lib/base/print.ts");
     await complain(`A defect in locktables: ${(error as Error)?.stack ?? error}`);
     code = 1;
   }

@@ -6,9 +6,9 @@
  */
 
 import { parseArgs } from "node:util";
-import { type Caller, CALLER_TABLE } from "../lib/hooks/callers.ts";
+import { type Caller, CALLER_TABLE } from "../lib/callers/table.ts";
 import { hookText } from "../lib/hooks/hook_text.ts";
-import { VERSION } from "../lib/version.ts";
+import { VERSION } from "../lib/base/version.ts";
 import type { WindowRecord } from "../lib/window/record.ts";
 import {
   connect,
@@ -194,7 +194,7 @@ function parse(args: readonly string[]): {
 const HELLO = 'console.log("hello");\n';
 
 /** The same behind everything that both hooks load before they do anything. */
-const IMPORTS = `import "./lib/commands/hook_call.ts";
+const IMPORTS = `import "./lib/callers/call.ts";
 await import("./lib/commands/pre_freeze.ts");
 await import("./lib/commands/post_thaw.ts");
 ${HELLO}`;

@@ -156,11 +156,11 @@ function requireBuildHost(): void {
 
 /** The program and the project must not disagree on the version that `--version` prints. */
 async function requireSameVersion(root: string, wanted: string): Promise<void> {
-  const source = await Deno.readTextFile(`${root}/lib/version.ts`);
+  const source = await Deno.readTextFile(`${root}/lib/base/version.ts`);
   const found = /export const VERSION = "([^"]+)"/.exec(source)?.[1];
   if (found !== wanted) {
     throw new ScriptError(
-      `Version differs: lib/version.ts has ${found ?? "none"}, deno.json has ${wanted}`,
+      `Version differs: lib/base/version.ts has ${found ?? "none"}, deno.json has ${wanted}`,
     );
   }
 }

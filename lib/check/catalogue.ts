@@ -2,7 +2,7 @@
  * Every finding there is: how bad it is, what it is about, and what nobody can know while it is
  * there. The order is that of the report within a severity; the first error gives the exit code.
  */
-import { EXIT, type ExitCode } from "../report/refusal.ts";
+import { EXIT, type ExitCode } from "../base/refusal.ts";
 
 /** How bad a finding is. */
 export type Severity =

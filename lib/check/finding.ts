@@ -1,6 +1,6 @@
 /** Findings: making them, leaving out what others make meaningless, and what they come to. */
-import { plainLine } from "../report/plain_text.ts";
-import { EXIT, type ExitCode, type Refusal } from "../report/refusal.ts";
+import { plainLine } from "../base/plain_text.ts";
+import { EXIT, type ExitCode, type Refusal } from "../base/refusal.ts";
 import { CATALOGUE, entryOf, type FindingCode, isFindingCode, type Severity } from "./catalogue.ts";
 
 /** One result of `check`. */

@@ -5,14 +5,14 @@ import {
   type Form,
   type HookFile,
   installCommand,
-} from "../hooks/callers.ts";
+} from "../callers/table.ts";
 import { readMark } from "../hooks/hook_text.ts";
-import { isSwitchedOn, wantedFiles } from "../hooks/plan.ts";
+import { isSwitchedOn, wantedFiles } from "../install/plan.ts";
 import { type Install, type InstalledFile, isUntouched, type Receipt } from "../hooks/receipt.ts";
 import { digestOf, type Entry, type Tree } from "../hooks/tree.ts";
-import { parentOf } from "../sys/paths.ts";
-import { isRefusal, type Refusal } from "../report/refusal.ts";
-import { shellWord } from "../report/shell.ts";
+import { parentOf } from "../base/paths.ts";
+import { isRefusal, type Refusal } from "../base/refusal.ts";
+import { shellWord } from "../base/shell.ts";
 import { type Finding, finding, fromRefusal } from "./finding.ts";
 import { octal } from "./option_file_findings.ts";
 

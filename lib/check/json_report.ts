@@ -1,5 +1,5 @@
 /** What `check --json` prints. */
-import { elapsedMs, type Instant, rfc3339 } from "../sys/clock.ts";
+import { elapsedMs, type Instant, rfc3339 } from "../base/clock.ts";
 import { SCHEMA_VERSION } from "../window/record.ts";
 import { exitCodeOf, type Finding } from "./finding.ts";
 

@@ -1,9 +1,9 @@
 /** Findings about the option file. */
 import type { OptionLine, OptionWarning } from "../options/option_file.ts";
 import type { Settings } from "../options/settings.ts";
-import { isRefusal, type Refusal } from "../report/refusal.ts";
-import { shellWord } from "../report/shell.ts";
-import type { FileLook } from "../sys/guest_files.ts";
+import { isRefusal, type Refusal } from "../base/refusal.ts";
+import { shellWord } from "../base/shell.ts";
+import type { FileLook } from "../base/look.ts";
 import { type Finding, finding, fromRefusal } from "./finding.ts";
 
 /** What is known of the option file. */

@@ -6,11 +6,11 @@ import { type Blocker, describeBlocker } from "../mysql/guard.ts";
 import type { Instance, InstanceFacts, InstanceWarning, Look } from "../mysql/instance.ts";
 import type { MethodChoice } from "../mysql/methods.ts";
 import { globalPrivileges, isAnonymous } from "../mysql/privileges.ts";
-import { SIZED_TABLES, type Survey, TABLES_MOST, type UnloggedTable } from "../mysql/survey.ts";
+import { SIZED_TABLES, type Survey, TABLES_MOST, type UnloggedTable } from "./survey.ts";
 import type { GroupMember, ReplicaPosition, WsrepPosition } from "../window/coordinates.ts";
-import { formatDuration } from "../options/duration.ts";
+import { formatDuration } from "../base/duration.ts";
 import { describeHolder } from "../mysql/server_name.ts";
-import { EXIT, refusal } from "../report/refusal.ts";
+import { EXIT, refusal } from "../base/refusal.ts";
 import type { FindingCode } from "./catalogue.ts";
 import { type Finding, finding, fromRefusal } from "./finding.ts";
 

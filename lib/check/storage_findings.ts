@@ -1,5 +1,5 @@
 /** Findings about where a server's files are. */
-import type { Place } from "../sys/guest_files.ts";
+import type { Place } from "../base/look.ts";
 import { type Finding, finding } from "./finding.ts";
 
 /** What is known of the files of one server. */

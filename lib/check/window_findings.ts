@@ -1,8 +1,8 @@
 /** Findings about the window now, the last one, and what other methods have left behind. */
-import type { WindowState } from "../locker/window_state.ts";
-import type { Refusal } from "../report/refusal.ts";
-import type { Instant } from "../sys/clock.ts";
-import type { FileLook } from "../sys/guest_files.ts";
+import type { WindowState } from "../locker/read_status.ts";
+import type { Refusal } from "../base/refusal.ts";
+import type { Instant } from "../base/clock.ts";
+import type { FileLook } from "../base/look.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { type Finding, finding, fromRefusal } from "./finding.ts";
 import { octal } from "./option_file_findings.ts";

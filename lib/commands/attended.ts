@@ -3,14 +3,14 @@
  * and monitors wait for attends: where a disk is frozen or hangs, that process cannot be ended, and
  * whoever waited for it would wait too.
  */
-import { complain, complainOf, printAsItIs, sayAll } from "../report/print.ts";
-import { EXIT, type ExitCode, type Refusal, refusal } from "../report/refusal.ts";
-import { atMost } from "../sys/at_most.ts";
-import { type Instant, systemClock } from "../sys/clock.ts";
-import { silentDisk } from "../sys/disk.ts";
-import { runErrand, silentPath } from "../sys/errand.ts";
-import { INSTALL_PATHS, UNIT_PATHS } from "../sys/install_rights.ts";
-import { KNOWN_SOCKETS, OPTION_FILE, STATE_DIR } from "../sys/paths.ts";
+import { complain, complainOf, printAsItIs, sayAll } from "../base/print.ts";
+import { EXIT, type ExitCode, type Refusal, refusal } from "../base/refusal.ts";
+import { atMost } from "../base/at_most.ts";
+import { type Instant, systemClock } from "../base/clock.ts";
+import { silentDisk } from "../base/disk.ts";
+import { runErrand, silentPath } from "../base/errand.ts";
+import { INSTALL_PATHS, UNIT_PATHS } from "../callers/rights.ts";
+import { KNOWN_SOCKETS, OPTION_FILE, STATE_DIR } from "../base/paths.ts";
 
 /** The first word of the process that does the work; the second is the pid of who attends it. */
 export const ATTENDED = "attended";
@@ -102,7 +102,7 @@ async function textOf(
 async function reportStopped(began: Instant, why: Refusal): Promise<ExitCode> {
   const { fromRefusal } = await import("../check/finding.ts");
   const { jsonReport } = await import("../check/json_report.ts");
-  const { plainJson } = await import("../report/plain_text.ts");
+  const { plainJson } = await import("../base/plain_text.ts");
   await sayAll(plainJson(jsonReport(began, systemClock.now(), [fromRefusal(why)], []), 2));
   return why.code;
 }

@@ -2,7 +2,7 @@
  * check: everything that would make tonight's freeze fail, without a lock. Gathers facts, all at
  * once and each for a limited time; what they mean is decided in `lib/check`.
  */
-import { plainJson, plainLines } from "../report/plain_text.ts";
+import { plainJson, plainLines } from "../base/plain_text.ts";
 import { exitCodeOf, type Finding, finding, fromRefusal, reported } from "../check/finding.ts";
 import { jsonReport } from "../check/json_report.ts";
 import { HOOK_DIRECTORIES, hookFindings } from "../check/hook_findings.ts";
@@ -19,37 +19,37 @@ import {
   VEEAMHUB_FLAG,
   windowFindings,
 } from "../check/window_findings.ts";
-import { readWindowState, type WindowState } from "../locker/window_state.ts";
+import { readWindowState, type WindowState } from "../locker/read_status.ts";
 import {
   LOCKER_SOCKET,
   OPTION_FILE,
   parentOf,
   WAIT_FOR_LOCK,
   WAIT_FOR_SNAPSHOT,
-} from "../sys/paths.ts";
+} from "../base/paths.ts";
 import { refusalFor } from "../mysql/errors.ts";
 import { type Instance, openInstance } from "../mysql/instance.ts";
-import { instanceSocket } from "../mysql/instance_socket.ts";
-import { sameServer } from "../mysql/same_server.ts";
-import { survey } from "../mysql/survey.ts";
+import { instanceSocket } from "../options/instance_socket.ts";
+import { sameServer } from "../locker/same_server.ts";
+import { survey } from "../check/survey.ts";
 import { type OptionLine, readOptionFile } from "../options/option_file.ts";
 import { type InstanceSettings, type Settings, settingsFrom } from "../options/settings.ts";
-import { checkText } from "../report/check_text.ts";
-import { sayAll } from "../report/print.ts";
-import { type ExitCode, isRefusal, type Refusal } from "../report/refusal.ts";
-import { atMost } from "../sys/at_most.ts";
-import { type Instant, systemClock } from "../sys/clock.ts";
-import { silentDisk } from "../sys/disk.ts";
-import { effectiveUser, type FileLook, lookAt, placeOf } from "../sys/guest_files.ts";
-import { noSync, SYNC_PROGRAMS } from "../sys/flush.ts";
-import { filesIn, guestTree, unsafeProgram } from "../sys/guest_tree.ts";
-import { dropInstallWriteRights } from "../sys/install_rights.ts";
-import { optionFileReader } from "../sys/option_file_reader.ts";
-import { readReceipt } from "../sys/receipt_file.ts";
-import { RESERVED_BYTES } from "../sys/record_file.ts";
-import { privacyNow, RUN_DIRECTORY, STATE_DIRECTORY } from "../sys/private_directory.ts";
-import { tryDirectory } from "../sys/trial.ts";
-import { VERSION } from "../version.ts";
+import { checkText } from "../check/text.ts";
+import { sayAll } from "../base/print.ts";
+import { type ExitCode, isRefusal, type Refusal } from "../base/refusal.ts";
+import { atMost } from "../base/at_most.ts";
+import { type Instant, systemClock } from "../base/clock.ts";
+import { silentDisk } from "../base/disk.ts";
+import { effectiveUser, type FileLook, lookAt, placeOf } from "../base/look.ts";
+import { noSync, SYNC_PROGRAMS } from "../locker/flush.ts";
+import { filesIn, guestTree, unsafeProgram } from "../hooks/guest_tree.ts";
+import { dropInstallWriteRights } from "../callers/rights.ts";
+import { optionFileReader } from "../options/reader.ts";
+import { readReceipt } from "../hooks/receipt_file.ts";
+import { RESERVED_BYTES } from "../locker/record_file.ts";
+import { privacyNow, RUN_DIRECTORY, STATE_DIRECTORY } from "../base/private_directory.ts";
+import { tryDirectory } from "../check/write_probe.ts";
+import { VERSION } from "../base/version.ts";
 import type { WindowRecord } from "../window/record.ts";
 
 /**

@@ -1,12 +1,12 @@
 /** errand: what another command of ours must not wait for itself. Started by it, never by people. */
-import { complain } from "../report/print.ts";
-import { atMost } from "../sys/at_most.ts";
-import { diskAnswered, readFromDisk } from "../sys/disk.ts";
-import { EXIT, type ExitCode } from "../report/refusal.ts";
-import { errandInput, type ErrandName } from "../sys/errand.ts";
-import { ROOT } from "../sys/guest_files.ts";
-import { RECORD_FILE, RUN_DIR, STATE_DIR, TRIAL_NAME } from "../sys/paths.ts";
-import { isBelieved, STATE_DIRECTORY } from "../sys/private_directory.ts";
+import { complain } from "../base/print.ts";
+import { atMost } from "../base/at_most.ts";
+import { diskAnswered, readFromDisk } from "../base/disk.ts";
+import { EXIT, type ExitCode } from "../base/refusal.ts";
+import { errandInput, type ErrandName } from "../base/errand.ts";
+import { ROOT } from "../base/look.ts";
+import { RECORD_FILE, RUN_DIR, STATE_DIR, TRIAL_NAME } from "../base/paths.ts";
+import { isBelieved, STATE_DIRECTORY } from "../base/private_directory.ts";
 import type { WindowRecord } from "../window/record.ts";
 
 /** How long a path may take to answer that is asked what it is, in milliseconds. */
@@ -17,13 +17,13 @@ const ERRANDS: Readonly<Record<ErrandName, (input: unknown) => Promise<unknown>>
     return isBelieved(STATE_DIRECTORY) ? await readFromDisk(RECORD_FILE) : null;
   },
   async "close-record"(input) {
-    const { closeRecord, discard } = await import("../sys/record_file.ts");
+    const { closeRecord, discard } = await import("../locker/record_file.ts");
     // Of a locker that was killed; first, while the sender still keeps others from opening.
     await discard();
     return await closeRecord(input as WindowRecord);
   },
   async "discard-reserved"() {
-    const { discard } = await import("../sys/record_file.ts");
+    const { discard } = await import("../locker/record_file.ts");
     await discard();
     return null;
   },
@@ -34,7 +34,7 @@ const ERRANDS: Readonly<Record<ErrandName, (input: unknown) => Promise<unknown>>
     return null;
   },
   async "cut-sessions"(input) {
-    const { cutSessions } = await import("./cut_sessions.ts");
+    const { cutSessions } = await import("../locker/cut_sessions.ts");
     return await cutSessions(input as WindowRecord);
   },
   touch: (input) => touch(input as readonly string[]),

@@ -1,19 +1,19 @@
 /** install: puts hooks where callers look for them, and notes what was changed. */
-import { type Caller, CALLER_TABLE } from "../hooks/callers.ts";
-import { type InstallRequest, type Plan, planInstall } from "../hooks/plan.ts";
+import { type Caller, CALLER_TABLE } from "../callers/table.ts";
+import { type InstallRequest, type Plan, planInstall } from "../install/plan.ts";
 import { emptyReceipt, type Receipt } from "../hooks/receipt.ts";
 import { type Tree, treeAfter } from "../hooks/tree.ts";
-import { dryRunText, listText, stepsText } from "../report/install_text.ts";
-import { complainOf, sayAll } from "../report/print.ts";
-import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
-import { rfc3339, systemClock } from "../sys/clock.ts";
-import { diskAnswered } from "../sys/disk.ts";
-import { unusable } from "../sys/files.ts";
-import { effectiveUser } from "../sys/guest_files.ts";
-import { applySteps, guestTree, StepError, unsafeProgram } from "../sys/guest_tree.ts";
-import { STATE_DIR } from "../sys/paths.ts";
-import { readReceipt, removeReceipt, writeReceipt } from "../sys/receipt_file.ts";
-import { VERSION } from "../version.ts";
+import { dryRunText, listText, stepsText } from "../install/text.ts";
+import { complainOf, sayAll } from "../base/print.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
+import { rfc3339, systemClock } from "../base/clock.ts";
+import { diskAnswered } from "../base/disk.ts";
+import { unusable } from "../base/files.ts";
+import { effectiveUser } from "../base/look.ts";
+import { applySteps, guestTree, StepError, unsafeProgram } from "../hooks/guest_tree.ts";
+import { STATE_DIR } from "../base/paths.ts";
+import { readReceipt, removeReceipt, writeReceipt } from "../hooks/receipt_file.ts";
+import { VERSION } from "../base/version.ts";
 
 /** What to install. */
 export interface InstallOptions {

@@ -4,18 +4,18 @@
  */
 import { askLocker, type ControlWord } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
-import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../report/print.ts";
-import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
-import { closedLine, unseenLine } from "../report/window_text.ts";
+import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../base/print.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
+import { closedLine, unseenLine } from "../window/text.ts";
 import { isGoodEnd, isUnseenEnd } from "../window/verdict.ts";
-import { atMost } from "../sys/at_most.ts";
-import { systemClock } from "../sys/clock.ts";
-import { silentDisk } from "../sys/disk.ts";
-import { runErrand } from "../sys/errand.ts";
-import { SYNC_PROGRAMS } from "../sys/flush.ts";
-import { exists, readIfThere, removeIfThere } from "../sys/files.ts";
-import { privacyNow, RUN_DIRECTORY } from "../sys/private_directory.ts";
-import { RUN_DIR, STATE_DIR, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
+import { atMost } from "../base/at_most.ts";
+import { systemClock } from "../base/clock.ts";
+import { silentDisk } from "../base/disk.ts";
+import { runErrand } from "../base/errand.ts";
+import { SYNC_PROGRAMS } from "../locker/flush.ts";
+import { exists, readIfThere, removeIfThere } from "../base/files.ts";
+import { privacyNow, RUN_DIRECTORY } from "../base/private_directory.ts";
+import { RUN_DIR, STATE_DIR, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../base/paths.ts";
 import { parseRecord } from "../window/parse_record.ts";
 import { recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
 

@@ -2,22 +2,22 @@
  * pre-freeze: starts the locker and waits, with a limit, until the lock is held. Imports
  * nothing that it does not need: every millisecond here is one of the caller's freeze.
  */
-import type { Caller } from "../hooks/callers.ts";
-import type { LockerMessage } from "../locker/starter_protocol.ts";
-import { ACCEPTED, CANCELLED } from "../locker/starter_protocol.ts";
+import type { Caller } from "../callers/table.ts";
+import type { LockerMessage } from "../locker/freeze_protocol.ts";
+import { ACCEPTED, CANCELLED } from "../locker/freeze_protocol.ts";
 import { askLocker, type ControlAnswer } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
-import { frozenLine } from "../report/window_text.ts";
-import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../report/print.ts";
-import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
+import { frozenLine } from "../window/text.ts";
+import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../base/print.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
 import { parseRecord } from "../window/parse_record.ts";
 import type { WindowRecord } from "../window/record.ts";
-import { atMost } from "../sys/at_most.ts";
-import { DISK_SILENT, silentDisk } from "../sys/disk.ts";
-import { runErrand, silentPath } from "../sys/errand.ts";
-import { readIfThere } from "../sys/files.ts";
-import { linesOf } from "../sys/lines.ts";
-import { KNOWN_SOCKETS, OPTION_FILE, STATE_DIR, WINDOW_FILE } from "../sys/paths.ts";
+import { atMost } from "../base/at_most.ts";
+import { DISK_SILENT, silentDisk } from "../base/disk.ts";
+import { runErrand, silentPath } from "../base/errand.ts";
+import { readIfThere } from "../base/files.ts";
+import { linesOf } from "../base/lines.ts";
+import { KNOWN_SOCKETS, OPTION_FILE, STATE_DIR, WINDOW_FILE } from "../base/paths.ts";
 
 /** Longest wait for a locker to say that it runs and has read its options, in milliseconds. */
 const START_LIMIT_MS = 5_000;

@@ -1,18 +1,18 @@
 /** rehearse: a real window without a snapshot, to see on a working day what the night will cost. */
-import { plainJson, plainLines } from "../report/plain_text.ts";
-import { instanceSocket } from "../mysql/instance_socket.ts";
+import { plainJson, plainLines } from "../base/plain_text.ts";
+import { instanceSocket } from "../options/instance_socket.ts";
 import { gaveUp, type Waiting, waitingIn } from "../mysql/waiting.ts";
 import { openSession, type Session } from "../mysql/session.ts";
-import { complain, complainOf, complainOfWarnings, sayAll } from "../report/print.ts";
-import { EXIT, type ExitCode, isRefusal, type Refusal } from "../report/refusal.ts";
-import { closedLine, frozenLine, type Rehearsal, rehearsalText } from "../report/window_text.ts";
+import { complain, complainOf, complainOfWarnings, sayAll } from "../base/print.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal } from "../base/refusal.ts";
+import { closedLine, frozenLine, type Rehearsal, rehearsalText } from "../window/text.ts";
 import { isGoodEnd } from "../window/verdict.ts";
-import { silentDisk } from "../sys/disk.ts";
-import { silentPath } from "../sys/errand.ts";
-import { OPTION_FILE } from "../sys/paths.ts";
+import { silentDisk } from "../base/disk.ts";
+import { silentPath } from "../base/errand.ts";
+import { OPTION_FILE } from "../base/paths.ts";
 import { SCHEMA_VERSION } from "../window/record.ts";
 import { longestStallMs } from "../window/stall.ts";
-import { readSettings } from "./locker.ts";
+import { readSettings } from "../locker/main.ts";
 import { closeFreezeWindow } from "./post_thaw.ts";
 import { openFreezeWindow } from "./pre_freeze.ts";
 

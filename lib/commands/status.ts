@@ -1,11 +1,11 @@
 /** status: the window now, and the last one. Only looks. */
-import { plainJson, plainLines } from "../report/plain_text.ts";
-import { readWindowState } from "../locker/window_state.ts";
-import { complainOf, sayAll } from "../report/print.ts";
-import { EXIT, type ExitCode, isRefusal } from "../report/refusal.ts";
-import { statusText } from "../report/window_text.ts";
-import { privacyNow, RUN_DIRECTORY, STATE_DIRECTORY } from "../sys/private_directory.ts";
-import { rfc3339, systemClock } from "../sys/clock.ts";
+import { plainJson, plainLines } from "../base/plain_text.ts";
+import { readWindowState } from "../locker/read_status.ts";
+import { complainOf, sayAll } from "../base/print.ts";
+import { EXIT, type ExitCode, isRefusal } from "../base/refusal.ts";
+import { statusText } from "../window/text.ts";
+import { privacyNow, RUN_DIRECTORY, STATE_DIRECTORY } from "../base/private_directory.ts";
+import { rfc3339, systemClock } from "../base/clock.ts";
 import { SCHEMA_VERSION } from "../window/record.ts";
 
 /** Longest wait for the locker, in milliseconds. */

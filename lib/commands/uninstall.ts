@@ -1,12 +1,12 @@
 /** uninstall: takes the hooks away and puts back what was there before, by the receipt. */
-import type { Caller } from "../hooks/callers.ts";
-import { planUninstall } from "../hooks/plan.ts";
+import type { Caller } from "../callers/table.ts";
+import { planUninstall } from "../install/plan.ts";
 import { askLocker } from "../locker/control_client.ts";
-import { dryRunText, stepsText } from "../report/install_text.ts";
-import { complainOf, sayAll } from "../report/print.ts";
-import { EXIT, type ExitCode, isRefusal } from "../report/refusal.ts";
-import { guestTree } from "../sys/guest_tree.ts";
-import { removeReceipt, writeReceipt } from "../sys/receipt_file.ts";
+import { dryRunText, stepsText } from "../install/text.ts";
+import { complainOf, sayAll } from "../base/print.ts";
+import { EXIT, type ExitCode, isRefusal } from "../base/refusal.ts";
+import { guestTree } from "../hooks/guest_tree.ts";
+import { removeReceipt, writeReceipt } from "../hooks/receipt_file.ts";
 import { perform, prepare } from "./install.ts";
 import { openSince } from "./pre_freeze.ts";
 

@@ -3,9 +3,9 @@
  * environment and in any directory; a document for Systems Manager; a configuration for Azure.
  * Pure.
  */
-import { shellWord } from "../report/shell.ts";
-import { WAIT_FOR_SNAPSHOT } from "../sys/paths.ts";
-import { type Caller, type Form, type HookFile, installCommand } from "./callers.ts";
+import { shellWord } from "../base/shell.ts";
+import { WAIT_FOR_SNAPSHOT } from "../base/paths.ts";
+import { type Caller, type Form, type HookFile, installCommand } from "../callers/table.ts";
 
 /** What a hook is made of. */
 export interface HookParts {

@@ -3,7 +3,7 @@
  * what became of it. Pure.
  */
 import { array, boolean, literal, nullable, number, object, safeParse, string } from "zod/mini";
-import { CALLERS } from "./callers.ts";
+import { CALLERS } from "../callers/table.ts";
 
 /** Format of {@linkcode Receipt}. */
 const SCHEMA_VERSION = 1;

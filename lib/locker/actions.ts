@@ -1,9 +1,9 @@
 /** What the window decides, done. */
 import { LOCK_WAIT_TIMEOUT } from "../mysql/errors.ts";
-import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
-import { atMost } from "../sys/at_most.ts";
-import { DISK_SILENT } from "../sys/disk.ts";
-import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../sys/paths.ts";
+import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
+import { atMost } from "../base/at_most.ts";
+import { DISK_SILENT } from "../base/disk.ts";
+import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../base/paths.ts";
 import { type WindowAction } from "../window/window.ts";
 import { weakestProof } from "../window/verdict.ts";
 import { leftMs, pause, waitForBlockers } from "./blockers.ts";

@@ -1,8 +1,8 @@
 /** Waiting, while nothing is locked, for statements that would make the lock wait. */
 import { type Blocker, describeBlocker, describeBlockers, isHeldUp } from "../mysql/guard.ts";
 import type { Look } from "../mysql/instance.ts";
-import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
-import { elapsedMs, remainingMs } from "../sys/clock.ts";
+import { EXIT, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
+import { elapsedMs, remainingMs } from "../base/clock.ts";
 import { nextDeadline } from "../window/window.ts";
 import type { LockerRun } from "./run.ts";
 

@@ -4,9 +4,9 @@
  * when there is an answer.
  */
 import type { WindowRecord } from "../window/record.ts";
-import { atMost } from "../sys/at_most.ts";
-import { chunksOf, linesOf } from "../sys/lines.ts";
-import { LOCKER_SOCKET } from "../sys/paths.ts";
+import { atMost } from "../base/at_most.ts";
+import { chunksOf, linesOf } from "../base/lines.ts";
+import { LOCKER_SOCKET } from "../base/paths.ts";
 
 /** What can be asked of a locker. */
 export type ControlWord =

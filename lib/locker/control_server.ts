@@ -1,9 +1,9 @@
 /** The locker's control socket: the authority on liveness and verdict. */
 import type { WindowRecord } from "../window/record.ts";
-import { atMost } from "../sys/at_most.ts";
-import { removeIfThere } from "../sys/files.ts";
-import { chunksOf, linesOf } from "../sys/lines.ts";
-import { LOCKER_SOCKET } from "../sys/paths.ts";
+import { atMost } from "../base/at_most.ts";
+import { removeIfThere } from "../base/files.ts";
+import { chunksOf, linesOf } from "../base/lines.ts";
+import { LOCKER_SOCKET } from "../base/paths.ts";
 import { CONTROL_WORDS, type ControlWord, HEARD } from "./control_client.ts";
 
 /** Longest wait for a client's word, and for it to take its answer, in milliseconds. */

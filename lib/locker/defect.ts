@@ -1,5 +1,5 @@
 /** A defect on the way. */
-import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
 
 /** Reported like a refusal, because the lock must still be released. */
 export function defect(error: unknown): Refusal {

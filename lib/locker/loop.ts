@@ -3,7 +3,7 @@
  * Everything is loaded and opened before the lock; while it is held nothing is written to a
  * disk and nothing new is opened.
  */
-import { isRefusal, type Refusal } from "../report/refusal.ts";
+import { isRefusal, type Refusal } from "../base/refusal.ts";
 import { transition, type WindowAction, type WindowEvent } from "../window/window.ts";
 import { ACTIONS, type LockerEnds, report } from "./actions.ts";
 import { defect } from "./defect.ts";

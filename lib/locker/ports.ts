@@ -1,11 +1,11 @@
 /** What a locker needs of the world, and the real ones. A test has its own. */
-import type { Refusal } from "../report/refusal.ts";
+import type { Refusal } from "../base/refusal.ts";
 import type { Instance, InstanceOptions } from "../mysql/instance.ts";
-import { instanceSocket } from "../mysql/instance_socket.ts";
-import { type Clock, systemClock } from "../sys/clock.ts";
-import { removeIfThere } from "../sys/files.ts";
-import { type Flush, flushEverything, flushFilesystemsOf } from "../sys/flush.ts";
-import { closeRecord, type ReservedRecord, reserveRecord } from "../sys/record_file.ts";
+import { instanceSocket } from "../options/instance_socket.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { removeIfThere } from "../base/files.ts";
+import { type Flush, flushEverything, flushFilesystemsOf } from "./flush.ts";
+import { closeRecord, type ReservedRecord, reserveRecord } from "./record_file.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { type ControlHandlers, type ControlServer, openControlServer } from "./control_server.ts";
 import {

@@ -1,7 +1,7 @@
 /** Everything before the lock: sessions, the record's place, and data on disk. */
-import { sameServer } from "../mysql/same_server.ts";
-import { isRefusal, type Refusal } from "../report/refusal.ts";
-import { atMost } from "../sys/at_most.ts";
+import { sameServer } from "./same_server.ts";
+import { isRefusal, type Refusal } from "../base/refusal.ts";
+import { atMost } from "../base/at_most.ts";
 import type { LockerRun } from "./run.ts";
 
 /** What is done before the first attempt. */

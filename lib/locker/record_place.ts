@@ -1,9 +1,9 @@
 /** The record's place on disk, from its reservation to the last word in it. */
-import { isRefusal, type Refusal } from "../report/refusal.ts";
-import { atMost } from "../sys/at_most.ts";
-import { silentDisk } from "../sys/disk.ts";
-import { STATE_DIR } from "../sys/paths.ts";
-import type { ReservedRecord } from "../sys/record_file.ts";
+import { isRefusal, type Refusal } from "../base/refusal.ts";
+import { atMost } from "../base/at_most.ts";
+import { silentDisk } from "../base/disk.ts";
+import { STATE_DIR } from "../base/paths.ts";
+import type { ReservedRecord } from "./record_file.ts";
 import type { WindowRecord } from "../window/record.ts";
 import type { DiskPort } from "./ports.ts";
 

@@ -1,10 +1,10 @@
 /** One window at work: what the parts of its locker share. */
-import type { Caller } from "../hooks/callers.ts";
+import type { Caller } from "../callers/table.ts";
 import type { Instance } from "../mysql/instance.ts";
 import type { Settings } from "../options/settings.ts";
-import { elapsedMs, type Instant } from "../sys/clock.ts";
-import type { Flush } from "../sys/flush.ts";
-import { VERSION } from "../version.ts";
+import { elapsedMs, type Instant } from "../base/clock.ts";
+import type { Flush } from "./flush.ts";
+import { VERSION } from "../base/version.ts";
 import {
   type InstanceRecord,
   recordOf,
@@ -15,7 +15,7 @@ import { openWindow, type Window, type WindowEvent } from "../window/window.ts";
 import type { LockerLimits } from "./limits.ts";
 import type { LockerPorts } from "./ports.ts";
 import { type RecordPlace, recordPlace } from "./record_place.ts";
-import type { StarterLink } from "./starter_link.ts";
+import type { StarterLink } from "./freeze_link.ts";
 
 /** What a locker is started with. */
 export interface LockerRequest {

@@ -1,14 +1,14 @@
 /** The run directory: the two lock files of the original method, and what is left in it by a crash. */
-import type { Refusal } from "../report/refusal.ts";
-import { exists, readIfThere, removeIfThere, replaceFile, unusable } from "../sys/files.ts";
-import { makePrivate, RUN_DIRECTORY } from "../sys/private_directory.ts";
+import type { Refusal } from "../base/refusal.ts";
+import { exists, readIfThere, removeIfThere, replaceFile, unusable } from "../base/files.ts";
+import { makePrivate, RUN_DIRECTORY } from "../base/private_directory.ts";
 import {
   LOCKER_SOCKET,
   RUN_DIR,
   WAIT_FOR_LOCK,
   WAIT_FOR_SNAPSHOT,
   WINDOW_FILE,
-} from "../sys/paths.ts";
+} from "../base/paths.ts";
 import { parseRecord } from "../window/parse_record.ts";
 import type { WindowRecord } from "../window/record.ts";
 

@@ -1,7 +1,7 @@
 /** What is done between the lock and the answer: coordinates, record, and data on disk. */
 import type { InexactPosition } from "../window/coordinates.ts";
-import { isRefusal, type Refusal } from "../report/refusal.ts";
-import { RECORD_FILE, WAIT_FOR_LOCK } from "../sys/paths.ts";
+import { isRefusal, type Refusal } from "../base/refusal.ts";
+import { RECORD_FILE, WAIT_FOR_LOCK } from "../base/paths.ts";
 import { asPromised } from "../window/window.ts";
 import { dataDirectories, flushInstances } from "./prepare.ts";
 import type { LockerRun } from "./run.ts";

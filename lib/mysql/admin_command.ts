@@ -1,5 +1,5 @@
 /** How an administrator runs a statement: the command line client, as the server's root. */
-import { shellWord } from "../report/shell.ts";
+import { shellWord } from "../base/shell.ts";
 import { clientProgram, type ServerVersion } from "./flavor.ts";
 
 /** Which server. */

@@ -1,8 +1,8 @@
 /** What a server's or a socket's error means to the operator: an exit code and one line. */
-import { append } from "../options/edit_command.ts";
-import { EXIT, type ExitCode, type Refusal, refusal } from "../report/refusal.ts";
-import { shellWord } from "../report/shell.ts";
-import { OPTION_FILE, STATE_DIR } from "../sys/paths.ts";
+import { append } from "../base/edit_command.ts";
+import { EXIT, type ExitCode, type Refusal, refusal } from "../base/refusal.ts";
+import { shellWord } from "../base/shell.ts";
+import { OPTION_FILE, STATE_DIR } from "../base/paths.ts";
 import { isAtLeast, parseVersion, type ServerVersion } from "./flavor.ts";
 import {
   limitStatement,

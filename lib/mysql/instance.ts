@@ -4,9 +4,9 @@
  * Both are opened before anything is locked, because a server full of waiting writers
  * gives out no third one (`docs/locking.md#22-connections`).
  */
-import { EXIT, isRefusal, type Refusal, refusal } from "../report/refusal.ts";
+import { EXIT, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
 import type { ReleaseProof } from "../window/verdict.ts";
-import { coordinatesFrom } from "./coordinates.ts";
+import { coordinatesFrom } from "./coordinates_from.ts";
 import {
   type Coordinates,
   isSameHistory,

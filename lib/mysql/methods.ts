@@ -2,9 +2,9 @@
  * How an instance is locked. A method is a description: the statements that take
  * the lock and those that give it back. A new method is one more entry here.
  */
-import { append } from "../options/edit_command.ts";
-import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
-import { OPTION_FILE } from "../sys/paths.ts";
+import { append } from "../base/edit_command.ts";
+import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
+import { OPTION_FILE } from "../base/paths.ts";
 import { type Capabilities, capabilitiesOf, type ServerVersion } from "./flavor.ts";
 
 /** A way to write-lock a server on one session. */

@@ -2,7 +2,7 @@
  * Which privileges an account lacks, found out before anything is locked, and the GRANT that
  * gives them. The one place that knows privileges by server (`docs/locking.md#6-privileges`).
  */
-import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
 import { adminCommand } from "./admin_command.ts";
 import { type Flavor, isAtLeast, type ServerVersion } from "./flavor.ts";
 

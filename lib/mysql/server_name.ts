@@ -4,7 +4,7 @@
  * does, and goes with it. Any account may take any name, so a name alone says nothing of who has
  * it.
  */
-import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
 import { driverError } from "./errors.ts";
 import type { Session } from "./session.ts";
 

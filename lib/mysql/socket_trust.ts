@@ -1,6 +1,6 @@
 /** Whether what listens on a socket can be anybody but the server. Pure. */
-import { parentOf } from "../sys/paths.ts";
-import { directoryOfLast, type PathPart } from "../sys/path_parts.ts";
+import { parentOf } from "../base/paths.ts";
+import { directoryOfLast, type PathPart } from "../base/path_parts.ts";
 
 /** What is known of a socket's path, and of the accounts that servers run as here. */
 export interface SocketFacts {

@@ -3,7 +3,7 @@
  * when a cluster node is in no state to be locked.
  */
 import type { GroupMember, ReplicaPosition, WsrepPosition } from "../window/coordinates.ts";
-import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
 import { adminCommand } from "./admin_command.ts";
 import type { ServerVersion } from "./flavor.ts";
 import type { Row } from "./session.ts";

@@ -1,6 +1,6 @@
 /** Looks at a socket before anything is sent to it, and again when it is connected. */
-import { identityAt, type PathPart, type PathWay, wayOf } from "../sys/path_parts.ts";
-import { RUN_DIR, STATE_DIR } from "../sys/paths.ts";
+import { identityAt, type PathPart, type PathWay, wayOf } from "../base/path_parts.ts";
+import { RUN_DIR, STATE_DIR } from "../base/paths.ts";
 import { type ServerAccounts, socketDistrust } from "./socket_trust.ts";
 
 /** A socket that others than the server could listen on. Nothing was sent to it. */

@@ -16,10 +16,10 @@
  *
  * @module
  */
-import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
-import { shellWord } from "../report/shell.ts";
-import type { LoosePart } from "../sys/owned_path.ts";
-import { commentOut, editCommand, groupAbove } from "./edit_command.ts";
+import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
+import { shellWord } from "../base/shell.ts";
+import type { LoosePart } from "../base/owned_path.ts";
+import { commentOut, editCommand, groupAbove } from "../base/edit_command.ts";
 
 /** What became of reading one file. `why` is text for people. */
 export type FileRead =

@@ -6,8 +6,8 @@
  */
 import { _default, literal, object, pipe, safeParse, string, transform } from "zod/mini";
 
-import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
-import { formatDuration, parseDuration } from "./duration.ts";
+import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
+import { formatDuration, parseDuration } from "../base/duration.ts";
 import {
   append,
   commentOut,
@@ -15,7 +15,7 @@ import {
   replaceInLine,
   setValue,
   substitution,
-} from "./edit_command.ts";
+} from "../base/edit_command.ts";
 import {
   lastOfEach,
   type OptionFile,

@@ -3,7 +3,7 @@
  * disk inside the image. Times are RFC 3339 in UTC, durations end in `_ms`.
  */
 import type { Coordinates } from "./coordinates.ts";
-import { elapsedMs, type Instant, plus, rfc3339 } from "../sys/clock.ts";
+import { elapsedMs, type Instant, plus, rfc3339 } from "../base/clock.ts";
 import { type Phase, type Window } from "./window.ts";
 import {
   instanceVerdict,

@@ -1,5 +1,5 @@
 /** Why a window was not opened, in a line and with what to do. Pure. */
-import { EXIT, type Refusal, refusal } from "../report/refusal.ts";
+import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
 
 /** What is done in each phase before the promise. */
 const WHILE = {

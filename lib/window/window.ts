@@ -4,8 +4,8 @@
  * touches nothing; `lib/locker/` feeds it and carries the actions out.
  * The diagram and the table of illegal inputs are in `README.md` beside this file.
  */
-import { type Instant, isReached, plus } from "../sys/clock.ts";
-import type { Refusal } from "../report/refusal.ts";
+import { type Instant, isReached, plus } from "../base/clock.ts";
+import type { Refusal } from "../base/refusal.ts";
 import {
   cancelled,
   heldTooLongBeforeAnswer,

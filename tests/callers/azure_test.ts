@@ -1,6 +1,6 @@
 /** Azure Backup's script framework: its rules, on real servers. */
 import assert from "node:assert/strict";
-import { CALLER_TABLE } from "../../lib/hooks/callers.ts";
+import { CALLER_TABLE } from "../../lib/callers/table.ts";
 import { type AzureOptions, backUp, precheck } from "../support/azure_extension.ts";
 import { openBlocker } from "../support/blocker.ts";
 import { type Guest, sleep, testOnEachServer, until } from "../support/guest.ts";

@@ -1,6 +1,6 @@
 /** Google Compute Engine's guest-flush snapshots: the agent's rules, on real servers. */
 import assert from "node:assert/strict";
-import { CALLER_TABLE } from "../../lib/hooks/callers.ts";
+import { CALLER_TABLE } from "../../lib/callers/table.ts";
 import { openBlocker } from "../support/blocker.ts";
 import { DISKS, runScript, SCRIPT_LIMIT_MS, takeSnapshot } from "../support/google_agent.ts";
 import { sleep, testOnEachServer, until } from "../support/guest.ts";

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { run } from "../../scripts/shell.ts";
-import { hookCallOf } from "../../lib/commands/hook_call.ts";
+import { hookCallOf } from "../../lib/callers/call.ts";
 import {
   type Caller,
   CALLER_TABLE,
@@ -12,7 +12,7 @@ import {
   type Form,
   type HookFile,
   type HookRole,
-} from "../../lib/hooks/callers.ts";
+} from "../../lib/callers/table.ts";
 import { hookText, readMark } from "../../lib/hooks/hook_text.ts";
 import { openSandbox, type Sandbox } from "../support/sandbox.ts";
 

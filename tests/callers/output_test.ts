@@ -1,7 +1,7 @@
 /** What hooks print: little enough for every agent, the cause and the remedy whole. */
 import assert from "node:assert/strict";
-import { type Caller, CALLERS, type Form } from "../../lib/hooks/callers.ts";
-import { HOOK_TEXT_LIMIT } from "../../lib/report/print.ts";
+import { type Caller, CALLERS, type Form } from "../../lib/callers/table.ts";
+import { HOOK_TEXT_LIMIT } from "../../lib/base/print.ts";
 import { openBlocker } from "../support/blocker.ts";
 import { type Guest, testOnEachServer, until } from "../support/guest.ts";
 import { formIn, placeHooks } from "../support/hooks.ts";

@@ -8,8 +8,8 @@ import {
   fromRefusal,
   reported,
 } from "../../lib/check/finding.ts";
-import { checkText } from "../../lib/report/check_text.ts";
-import { EXIT, refusal } from "../../lib/report/refusal.ts";
+import { checkText } from "../../lib/check/text.ts";
+import { EXIT, refusal } from "../../lib/base/refusal.ts";
 
 /** A finding, of an instance where there is a name before the colon: `a:method`. */
 function of(text: string): Finding {

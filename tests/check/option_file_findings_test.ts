@@ -7,7 +7,7 @@ import {
 } from "../../lib/check/option_file_findings.ts";
 import { readOptionFile } from "../../lib/options/option_file.ts";
 import { settingsFrom } from "../../lib/options/settings.ts";
-import { isRefusal } from "../../lib/report/refusal.ts";
+import { isRefusal } from "../../lib/base/refusal.ts";
 import { memoryReader } from "../options/memory_reader.ts";
 
 const PATH = "/root/.my.cnf";

@@ -4,9 +4,9 @@ import type { FindingCode } from "../../lib/check/catalogue.ts";
 import { bytesText, type ServerFacts, serverFindings } from "../../lib/check/server_findings.ts";
 import type { Blocker } from "../../lib/mysql/guard.ts";
 import { METHODS } from "../../lib/mysql/methods.ts";
-import type { Survey } from "../../lib/mysql/survey.ts";
+import type { Survey } from "../../lib/check/survey.ts";
 import type { ReplicaPosition } from "../../lib/window/coordinates.ts";
-import { EXIT, refusal } from "../../lib/report/refusal.ts";
+import { EXIT, refusal } from "../../lib/base/refusal.ts";
 import { server } from "../mysql/servers.ts";
 
 const SURVEY: Survey = {

@@ -8,8 +8,8 @@ import {
   type WindowFacts,
   windowFindings,
 } from "../../lib/check/window_findings.ts";
-import { EXIT, refusal } from "../../lib/report/refusal.ts";
-import type { FileLook } from "../../lib/sys/guest_files.ts";
+import { EXIT, refusal } from "../../lib/base/refusal.ts";
+import type { FileLook } from "../../lib/base/look.ts";
 import { SCHEMA_VERSION, type WindowRecord } from "../../lib/window/record.ts";
 import { INSTANCE } from "../window/record_fixtures.ts";
 

@@ -1,6 +1,6 @@
 /** install → freeze and thaw through the installed hook → uninstall, with the compiled program. */
 import assert from "node:assert/strict";
-import { type Caller, CALLER_TABLE, CALLERS, type Form } from "../../lib/hooks/callers.ts";
+import { type Caller, CALLER_TABLE, CALLERS, type Form } from "../../lib/callers/table.ts";
 import { assertOneLine, type Guest, openGuest } from "../support/guest.ts";
 import { openSandbox, processesOf, type Sandbox } from "../support/sandbox.ts";
 

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { pinInstaller } from "../../scripts/release.ts";
 import { repositoryRoot, run, runOrFail, type RunResult } from "../../scripts/shell.ts";
 import { sha256OfFile } from "../../scripts/hashes.ts";
-import { VERSION } from "../../lib/version.ts";
+import { VERSION } from "../../lib/base/version.ts";
 import { openSandbox, type Sandbox } from "../support/sandbox.ts";
 
 interface Shell {
@@ -806,7 +806,10 @@ Deno.test("install.sh: in a checkout it builds with the right deno, and says why
       assertRefused(await install(env, "--from", `${checkout}/dist`), /leave --from out to build/);
     });
     assert.deepEqual(added, []);
-    await Deno.writeTextFile(`${checkout}/lib/version.ts`, 'export const VERSION = "0.0.0";\n');
+    await Deno.writeTextFile(
+      `${checkout}/lib/base/version.ts`,
+      'export const VERSION = "0.0.0";\n',
+    );
     const broken = await install(env);
     assertRefused(broken, /Cannot build the program: Version differs: .*To see all of it: cd /);
     // Without npx, too; the PATH of the ground has no downloader either.

@@ -11,7 +11,7 @@ import { commandsOf, manPage } from "../../scripts/man_page.ts";
 import { pinInstaller, release } from "../../scripts/release.ts";
 import { type LockFile, makeSbom, type Sbom } from "../../scripts/sbom.ts";
 import { repositoryRoot, run, runOrFail, ScriptError } from "../../scripts/shell.ts";
-import { VERSION } from "../../lib/version.ts";
+import { VERSION } from "../../lib/base/version.ts";
 
 const COMMIT_DATE = "2026-03-04T05:06:07Z";
 

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { install, type InstalledClock } from "@sinonjs/fake-timers";
 import { runLocker } from "../../lib/locker/loop.ts";
 import type { LockerPorts } from "../../lib/locker/ports.ts";
-import type { LockerMessage } from "../../lib/locker/starter_protocol.ts";
+import type { LockerMessage } from "../../lib/locker/freeze_protocol.ts";
 import { ALONE, type Coordinates } from "../../lib/window/coordinates.ts";
 import { parseVersion } from "../../lib/mysql/flavor.ts";
 import type {
@@ -19,8 +19,8 @@ import type {
 } from "../../lib/mysql/instance.ts";
 import { METHODS } from "../../lib/mysql/methods.ts";
 import type { Settings } from "../../lib/options/settings.ts";
-import { isRefusal, type Refusal } from "../../lib/report/refusal.ts";
-import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../../lib/sys/paths.ts";
+import { isRefusal, type Refusal } from "../../lib/base/refusal.ts";
+import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../../lib/base/paths.ts";
 import type { WindowRecord } from "../../lib/window/record.ts";
 
 /** What one answer of the world is, and after how many milliseconds it comes; null: never. */

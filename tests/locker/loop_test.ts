@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { LOCK_WAIT_TIMEOUT } from "../../lib/mysql/errors.ts";
 import type { Blocker } from "../../lib/mysql/guard.ts";
-import { EXIT, refusal } from "../../lib/report/refusal.ts";
-import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../../lib/sys/paths.ts";
+import { EXIT, refusal } from "../../lib/base/refusal.ts";
+import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../../lib/base/paths.ts";
 import type { WindowRecord } from "../../lib/window/record.ts";
 import { THAW_HOOK_GRACE_MS } from "../../lib/window/window.ts";
 import { type FakeGuest, type FakeWorld, openFakeWorld } from "./fake_world.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-import { coordinatesFrom } from "../../lib/mysql/coordinates.ts";
+import { coordinatesFrom } from "../../lib/mysql/coordinates_from.ts";
 import {
   ALONE,
   type Coordinates,

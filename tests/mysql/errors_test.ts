@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 
 import { driverError, type ErrorSubject, refusalFor } from "../../lib/mysql/errors.ts";
-import { EXIT, type ExitCode } from "../../lib/report/refusal.ts";
+import { EXIT, type ExitCode } from "../../lib/base/refusal.ts";
 import { server } from "./servers.ts";
 
 const SUBJECT: ErrorSubject = { socket: "/run/mysqld/mysqld.sock", user: "quiesce", server: null };

@@ -8,7 +8,7 @@ import {
   type MethodName,
   METHODS,
 } from "../../lib/mysql/methods.ts";
-import { EXIT, isRefusal } from "../../lib/report/refusal.ts";
+import { EXIT, isRefusal } from "../../lib/base/refusal.ts";
 import { server } from "./servers.ts";
 
 const CHOICES: readonly (readonly ["auto" | MethodName, version: string, MethodName | null])[] = [

@@ -8,7 +8,7 @@ import {
   missingFor,
   type Purpose,
 } from "../../lib/mysql/privileges.ts";
-import { EXIT } from "../../lib/report/refusal.ts";
+import { EXIT } from "../../lib/base/refusal.ts";
 import { server } from "./servers.ts";
 
 const EVERY: readonly Purpose[] = ["lock", "coordinates", "replicas", "guard", "kill"];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { socketDistrust } from "../../lib/mysql/socket_trust.ts";
-import type { PathPart } from "../../lib/sys/path_parts.ts";
+import type { PathPart } from "../../lib/base/path_parts.ts";
 
 const MYSQL = 101;
 const NOBODY = 65534;

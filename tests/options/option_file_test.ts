@@ -10,8 +10,8 @@ import {
   readOptionFile,
   shown,
 } from "../../lib/options/option_file.ts";
-import { EXIT, isRefusal, type Refusal } from "../../lib/report/refusal.ts";
-import { optionFileReader } from "../../lib/sys/option_file_reader.ts";
+import { EXIT, isRefusal, type Refusal } from "../../lib/base/refusal.ts";
+import { optionFileReader } from "../../lib/options/reader.ts";
 import { type MemoryDisk, memoryReader } from "./memory_reader.ts";
 
 interface Vector {

@@ -7,9 +7,9 @@ import {
   type OptionWarning,
   readOptionFile,
 } from "../../lib/options/option_file.ts";
-import { type Caller, CALLER_TABLE } from "../../lib/hooks/callers.ts";
+import { type Caller, CALLER_TABLE } from "../../lib/callers/table.ts";
 import { type Settings, settingsFrom } from "../../lib/options/settings.ts";
-import { EXIT, isRefusal, type Refusal } from "../../lib/report/refusal.ts";
+import { EXIT, isRefusal, type Refusal } from "../../lib/base/refusal.ts";
 import { memoryReader } from "./memory_reader.ts";
 
 const TOP = "/root/.my.cnf";

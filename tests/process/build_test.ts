@@ -49,8 +49,8 @@ Deno.test("build: another runtime than the pinned one stops it, and leaves the o
       `${dir}/deno.json`,
       '{"version":"0.1.0","imports":{},"compile":{"permissions":{}}}',
     );
-    await Deno.writeTextFile(`${dir}/lib/version.ts`, 'export const VERSION = "0.1.0";\n');
-    await Deno.writeTextFile(`${dir}/main.ts`, 'import "./lib/version.ts";\n');
+    await Deno.writeTextFile(`${dir}/lib/base/version.ts`, 'export const VERSION = "0.1.0";\n');
+    await Deno.writeTextFile(`${dir}/main.ts`, 'import "./lib/base/version.ts";\n');
     const script = new URL("../../scripts/build.ts", import.meta.url).href;
     const { code, stderr } = await run([
       Deno.execPath(),
@@ -157,11 +157,11 @@ Deno.test("build: packages that share a module share a bundle, and names must no
   );
 });
 
-Deno.test("build: stops when lib/version.ts and deno.json disagree", async () => {
+Deno.test("build: stops when lib/base/version.ts and deno.json disagree", async () => {
   await withTempDir(async (dir) => {
     await Deno.mkdir(`${dir}/lib`);
     await Deno.writeTextFile(`${dir}/deno.json`, '{"version":"0.2.0"}');
-    await Deno.writeTextFile(`${dir}/lib/version.ts`, 'export const VERSION = "0.1.0";');
+    await Deno.writeTextFile(`${dir}/lib/base/version.ts`, 'export const VERSION = "0.1.0";');
     await assert.rejects(build({ root: dir, log() {} }), isOneLineWith("0.1.0", "0.2.0"));
   });
 });

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { type Instance, openInstance } from "../../lib/mysql/instance.ts";
-import { isRefusal } from "../../lib/report/refusal.ts";
+import { isRefusal } from "../../lib/base/refusal.ts";
 import { assertOneLine, FLAVORS, type Guest, openGuest, sleep, until } from "../support/guest.ts";
 import { testOnEachServer } from "../support/guest.ts";
 import { startReplica, startSource } from "../support/replica.ts";

@@ -1,6 +1,6 @@
 /** Who released the lock: the thaw hook, or somebody with rm. */
 import assert from "node:assert/strict";
-import { CALLER_TABLE } from "../../lib/hooks/callers.ts";
+import { CALLER_TABLE } from "../../lib/callers/table.ts";
 import { hookText } from "../../lib/hooks/hook_text.ts";
 import { assertOneLine, type Guest, openGuest, sleep, until } from "../support/guest.ts";
 

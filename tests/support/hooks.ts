@@ -1,6 +1,6 @@
 /** Hooks in a sandbox, as a caller finds them. */
 import assert from "node:assert/strict";
-import { type Caller, CALLER_TABLE, type Form } from "../../lib/hooks/callers.ts";
+import { type Caller, CALLER_TABLE, type Form } from "../../lib/callers/table.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 /** Installs a caller's hooks with the program itself, and returns the form that was installed. */

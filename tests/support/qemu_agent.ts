@@ -1,7 +1,7 @@
 /** The real QEMU guest agent of a Debian release in a guest, and a host that talks to it. */
 import assert from "node:assert/strict";
-import { chunksOf, linesOf } from "../../lib/sys/lines.ts";
-import { atMost } from "../../lib/sys/at_most.ts";
+import { chunksOf, linesOf } from "../../lib/base/lines.ts";
+import { atMost } from "../../lib/base/at_most.ts";
 import { type QemuAgentSuite, qemuAgentTreePath } from "../../scripts/provision.ts";
 import { killChild, pathExists } from "../../scripts/shell.ts";
 import type { DiskGuest } from "./disk_guest.ts";

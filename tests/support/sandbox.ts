@@ -10,7 +10,7 @@ import {
   type RunResult,
   ScriptError,
 } from "../../scripts/shell.ts";
-import { CALLER_TABLE } from "../../lib/hooks/callers.ts";
+import { CALLER_TABLE } from "../../lib/callers/table.ts";
 import type { Server } from "./server.ts";
 
 /** How a command in the sandbox ended. */

@@ -4,7 +4,7 @@
  * services/plugins/vmbackup/{scriptOps,stateMachine}.c and lib/procMgr/procMgrPosix.c.
  */
 import assert from "node:assert/strict";
-import { linesOf } from "../../lib/sys/lines.ts";
+import { linesOf } from "../../lib/base/lines.ts";
 import { sleep, until } from "./guest.ts";
 import { processesOf, type Sandbox } from "./sandbox.ts";
 

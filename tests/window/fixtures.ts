@@ -1,6 +1,6 @@
 /** Windows in every phase, reached through the machine's own transitions, for tests. */
-import { EXIT, type Refusal, refusal } from "../../lib/report/refusal.ts";
-import type { Instant } from "../../lib/sys/clock.ts";
+import { EXIT, type Refusal, refusal } from "../../lib/base/refusal.ts";
+import type { Instant } from "../../lib/base/clock.ts";
 import {
   MAX_ATTEMPTS,
   openWindow,

@@ -12,7 +12,7 @@ import {
 import { transition } from "../../lib/window/window.ts";
 import type { ReleaseProof, Verdict } from "../../lib/window/verdict.ts";
 import { after, at, type EventName, EVENTS, heldAnd, type StateName, STATES } from "./fixtures.ts";
-import { closedLine } from "../../lib/report/window_text.ts";
+import { closedLine } from "../../lib/window/text.ts";
 import { DETAILS, INSTANCE } from "./record_fixtures.ts";
 
 type State = Pick<

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 
 import fc from "fast-check";
 
-import { type Instant, isReached, plus } from "../../lib/sys/clock.ts";
+import { type Instant, isReached, plus } from "../../lib/base/clock.ts";
 import {
   MAX_ATTEMPTS,
   nextDeadline,

@@ -4,9 +4,9 @@
  */
 import assert from "node:assert/strict";
 
-import type { Instant } from "../../lib/sys/clock.ts";
-import { plus } from "../../lib/sys/clock.ts";
-import { EXIT } from "../../lib/report/refusal.ts";
+import type { Instant } from "../../lib/base/clock.ts";
+import { plus } from "../../lib/base/clock.ts";
+import { EXIT } from "../../lib/base/refusal.ts";
 import {
   MAX_ATTEMPTS,
   nextDeadline,

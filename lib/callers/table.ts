@@ -1,0 +1,417 @@
+/**
+ * Who runs hooks in a guest, and how: the one table of paths, names, modes, limits and traps.
+ * Pure data, and on the hook path: no package. Facts and their sources: `docs/callers/`;
+ * each entry names where its own were read.
+ */
+
+import { UNIT_PATHS } from "./rights.ts";
+
+/** Callers by name, in the order in which help lists them. */
+export const CALLERS = [
+  "vmware",
+  "qemu",
+  "veeam",
+  "nutanix",
+  "aws",
+  "azure",
+  "google",
+] as const;
+
+/** One of {@linkcode CALLERS}. */
+export type Caller = typeof CALLERS[number];
+
+/** The caller of this name; null where this version knows none: a newer one may have more. */
+export function parseCaller(name: string | null | undefined): Caller | null {
+  return CALLERS.find((caller) => caller === name) ?? null;
+}
+
+/**
+ * What a hook file is for. `by-verb`: one file for both, told by its first argument; `pre` and
+ * `post`: one file each, whatever the arguments; `ssm-document`, `azure-config`: not run by a
+ * shell in the guest but read by the caller.
+ */
+export type HookRole = "by-verb" | "pre" | "post" | "ssm-document" | "azure-config";
+
+/** A file that a caller looks for. Always owned by root. */
+export interface HookFile {
+  readonly path: string;
+  readonly role: HookRole;
+  readonly mode: number;
+  /** Where a file of somebody else's waits while ours is in its place. */
+  readonly keepAt: string;
+}
+
+/** A key of a configuration file of the caller's that must have a value for hooks to be run. */
+export interface Switch {
+  readonly path: string;
+  readonly section: string;
+  readonly key: string;
+  readonly value: string;
+  /** Values that say nothing but "off" and may be changed. */
+  readonly offValues: readonly string[];
+  /** Whether hooks are run where nothing is said. */
+  readonly isOnByDefault: boolean;
+  /** Mode of the file where it has to be made. */
+  readonly mode: number;
+  readonly keepAt: string;
+  /** Units that may switch it on as well, by starting the agent with an option. */
+  readonly unitFiles: readonly string[];
+  readonly unitOption: RegExp;
+}
+
+/** One way of putting hooks where a caller looks; the first of a caller's is its usual one. */
+export interface Form {
+  readonly name: string;
+  /** The option of `install` that chooses it, null for the usual one. */
+  readonly option: string | null;
+  /** For the list: what is special about it. */
+  readonly brief: string;
+  readonly files: readonly HookFile[];
+  readonly switches: readonly Switch[];
+  /** Logs that must exist, empty, before the caller first writes to them. */
+  readonly logs: readonly string[];
+  /** Whether a failing freeze keeps the caller from taking its snapshot; null: not published. */
+  readonly canVeto: boolean | null;
+  /** Why the form cannot be used where this path is missing; null: it can be used anywhere. */
+  readonly needs: { readonly path: string; readonly otherwise: string } | null;
+  /** What is left for the operator: commands, one a line, or sentences. */
+  readonly told: readonly string[];
+}
+
+/** A caller. */
+export interface CallerFacts {
+  readonly name: Caller;
+  /** Who that is, for the list. */
+  readonly title: string;
+  /** How it calls, for the list. */
+  readonly calls: string;
+  /** Program names by which it calls, so that a link to the program is a hook. */
+  readonly programs: { readonly pre: readonly string[]; readonly post: readonly string[] };
+  /** Verbs that tell who it is; those that several might use are in `hook_call.ts`. */
+  readonly verbs: { readonly pre: readonly string[]; readonly post: readonly string[] };
+  /** Default of `freeze_timeout`, in milliseconds: its own limit less starting and reporting. */
+  readonly freezeTimeoutMs: number;
+  /** Its own limits, for the list. */
+  readonly limits: string;
+  /** Whether filesystems are frozen between the two hooks. */
+  readonly freezesFilesystems: boolean;
+  /** Any of these is there where the caller's agent is installed; empty: it has none. */
+  readonly agents: readonly string[];
+  /** Several where the paths differ between distributions: the first whose `needs` are met. */
+  readonly forms: readonly Form[];
+  readonly source: string;
+}
+
+/** Where our own files for callers lie that are configured with a path or take a document. */
+const OWN_DIR = "/etc/locktables";
+
+/** Suffix of files of somebody else's that give way to ours. */
+const KEPT = ".locktables-kept";
+
+function hook(path: string, role: HookRole, mode: number, keepAt = `${path}${KEPT}`): HookFile {
+  return { path, role, mode, keepAt };
+}
+
+/** Parts of a {@linkcode Form} that most have not. */
+const PLAIN = { option: null, switches: [], logs: [], needs: null } as const;
+
+/** open-vm-tools give all scripts 15 minutes; an operator wants an answer sooner. */
+const PATIENT_MS = 60_000;
+
+/**
+ * open-vm-tools run scripts unless they are told not to
+ * (`docs/callers/vmware.md#where-the-hook-is-looked-for`).
+ */
+const VMWARE_SWITCHES: readonly Switch[] = [{
+  path: "/etc/vmware-tools/tools.conf",
+  section: "vmbackup",
+  key: "execScripts",
+  value: "true",
+  offValues: ["false"],
+  isOnByDefault: true,
+  mode: 0o644,
+  keepAt: `/etc/vmware-tools/tools.conf${KEPT}`,
+  unitFiles: [],
+  unitOption: /$^/,
+}];
+
+/**
+ * The log of the stock dispatcher. Where it is missing, that of January 2025 pipes hooks into logger:
+ * a locker that kept its output would hang it, and under dash it fails after the hook has locked.
+ */
+const QEMU_LOG = "/var/log/qga-fsfreeze-hook.log";
+
+/**
+ * The two homes of qemu-ga's dispatcher: RHEL and Fedora, then Debian and upstream. In this order,
+ * because /etc/qemu may be there on RHEL for other reasons.
+ */
+const QEMU_HOMES = ["/etc/qemu-ga", "/etc/qemu"] as const;
+
+/**
+ * RHEL's unit passes -F by itself; Debian's does not, and reads only this file
+ * (`docs/callers/qemu.md#where-the-hook-is-looked-for`).
+ */
+function qemuSwitches(home: string): readonly Switch[] {
+  return home !== "/etc/qemu" ? [] : [{
+    path: "/etc/qemu/qemu-ga.conf",
+    section: "general",
+    key: "fsfreeze-hook",
+    value: `${home}/fsfreeze-hook`,
+    offValues: [],
+    isOnByDefault: false,
+    mode: 0o644,
+    keepAt: `/etc/qemu/qemu-ga.conf${KEPT}`,
+    unitFiles: UNIT_PATHS,
+    unitOption: /^ExecStart=.*\s(-F|--fsfreeze-hook)/m,
+  }];
+}
+
+/** What makes a running agent notice, and what SELinux wants of a hook on RHEL. */
+function qemuTold(home: string, label: string): readonly string[] {
+  return home === "/etc/qemu" ? ["systemctl restart qemu-guest-agent"] : [
+    `restorecon -Fv ${label}`,
+    "setsebool -P virt_qemu_ga_run_unconfined on",
+    "systemctl restart qemu-guest-agent",
+  ];
+}
+
+function qemuForms(home: string): readonly Form[] {
+  const dispatcher = `${home}/fsfreeze-hook`;
+  const inDirectory = `${dispatcher}.d/99-locktables`;
+  return [
+    {
+      ...PLAIN,
+      name: "dispatcher",
+      brief: "run by the stock dispatcher, beside other hooks",
+      // The dispatcher skips some names only, so the kept file waits outside its directory.
+      files: [hook(inDirectory, "by-verb", 0o755, `${home}/99-locktables${KEPT}`)],
+      switches: qemuSwitches(home),
+      logs: [QEMU_LOG],
+      canVeto: false,
+      needs: {
+        path: dispatcher,
+        otherwise: "Install the package qemu-guest-agent, or take the agent's place: --direct",
+      },
+      told: qemuTold(home, inDirectory),
+    },
+    {
+      ...PLAIN,
+      name: "direct",
+      option: "--direct",
+      brief: "in place of the dispatcher, which then runs no other hook",
+      files: [hook(dispatcher, "by-verb", 0o755)],
+      switches: qemuSwitches(home),
+      canVeto: true,
+      needs: { path: home, otherwise: "Install the package qemu-guest-agent" },
+      told: qemuTold(home, dispatcher),
+    },
+  ];
+}
+
+/** Every caller. */
+export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
+  vmware: {
+    name: "vmware",
+    title:
+      "VMware Tools (open-vm-tools), for quiesced snapshots of vSphere and its backup products",
+    calls: "bash -c '\"PATH\" freeze', then thaw or freezeFail; a scriptArg may follow",
+    programs: { pre: ["pre-freeze-script"], post: ["post-thaw-script"] },
+    verbs: { pre: [], post: [] },
+    freezeTimeoutMs: PATIENT_MS,
+    limits: "15 min for everything; then TERM, and KILL 5 s later",
+    freezesFilesystems: true,
+    agents: ["/usr/bin/vmtoolsd", "/usr/sbin/vmtoolsd"],
+    forms: [
+      {
+        ...PLAIN,
+        name: "directory",
+        brief: "the last script to freeze and the first to thaw",
+        // Every regular file in there is run, hidden ones and backups too: nothing is kept in it.
+        files: [
+          hook(
+            "/etc/vmware-tools/backupScripts.d/99-locktables",
+            "by-verb",
+            0o755,
+            `/etc/vmware-tools/99-locktables${KEPT}`,
+          ),
+        ],
+        switches: VMWARE_SWITCHES,
+        canVeto: true,
+        told: [],
+      },
+      {
+        ...PLAIN,
+        name: "legacy",
+        option: "--legacy",
+        brief: "the two script names of old, for products that call no other: first to freeze",
+        files: [
+          hook("/usr/sbin/pre-freeze-script", "pre", 0o755),
+          hook("/usr/sbin/post-thaw-script", "post", 0o755),
+        ],
+        switches: VMWARE_SWITCHES,
+        canVeto: true,
+        told: [],
+      },
+    ],
+    source: "open-vm-tools 13.1: services/plugins/vmbackup/{scriptOps,stateMachine}.c, lib/procMgr",
+  },
+  qemu: {
+    name: "qemu",
+    title: "QEMU guest agent: libvirt, Proxmox VE, oVirt, KubeVirt, OpenStack",
+    calls: "PATH freeze, then PATH thaw",
+    programs: { pre: [], post: [] },
+    verbs: { pre: [], post: [] },
+    freezeTimeoutMs: PATIENT_MS,
+    limits: "none of the agent's; it answers nobody while a hook runs",
+    freezesFilesystems: true,
+    agents: ["/usr/sbin/qemu-ga", "/usr/bin/qemu-ga"],
+    forms: QEMU_HOMES.flatMap(qemuForms),
+    source: "QEMU qga/main.c, qga/commands-posix.c, scripts/qemu-guest-agent/fsfreeze-hook",
+  },
+  veeam: {
+    name: "veeam",
+    title: "Veeam: scripts of a job, uploaded by the backup server or run by the agent for Linux",
+    calls: "PATH, without arguments",
+    programs: { pre: [], post: [] },
+    verbs: { pre: [], post: [] },
+    freezeTimeoutMs: PATIENT_MS,
+    limits: "10 min unless set in the job",
+    freezesFilesystems: false,
+    agents: [],
+    forms: [{
+      ...PLAIN,
+      name: "scripts",
+      brief: "two scripts: to upload to the backup server, or to name in the agent's job",
+      files: [
+        hook(`${OWN_DIR}/veeam-pre-freeze.sh`, "pre", 0o755),
+        hook(`${OWN_DIR}/veeam-post-thaw.sh`, "post", 0o755),
+      ],
+      canVeto: true,
+      told: [
+        `Name them in the job: pre-freeze ${OWN_DIR}/veeam-pre-freeze.sh, post-thaw ${OWN_DIR}/veeam-post-thaw.sh (the backup server wants copies of its own)`,
+      ],
+    }],
+    source: "helpcenter.veeam.com: Pre-Freeze and Post-Thaw Scripts; Agent for Linux, backup job",
+  },
+  nutanix: {
+    name: "nutanix",
+    title: "Nutanix Guest Tools",
+    calls: "PATH",
+    programs: { pre: ["pre_freeze"], post: ["post_thaw"] },
+    verbs: { pre: [], post: [] },
+    freezeTimeoutMs: PATIENT_MS,
+    limits: "not published",
+    freezesFilesystems: false,
+    agents: ["/usr/local/nutanix/ngt"],
+    forms: [{
+      ...PLAIN,
+      name: "scripts",
+      brief: "the two fixed paths",
+      files: [
+        hook("/usr/local/sbin/pre_freeze", "pre", 0o700),
+        hook("/usr/local/sbin/post_thaw", "post", 0o700),
+      ],
+      canVeto: null,
+      told: [],
+    }],
+    source: "documentation.commvault.com 2024: Pre-Freeze and Post-Thaw Using Nutanix Guest Tools",
+  },
+  aws: {
+    name: "aws",
+    title: "Amazon Data Lifecycle Manager, through a Systems Manager document",
+    calls: "sh -c _script.sh with command = pre-script, post-script or dry-run",
+    programs: { pre: [], post: [] },
+    verbs: { pre: ["pre-script"], post: ["post-script"] },
+    freezeTimeoutMs: 8_000,
+    limits: "10 s a script unless set (120 s at most), then KILL of the process group",
+    freezesFilesystems: false,
+    agents: ["/usr/bin/amazon-ssm-agent", "/snap/amazon-ssm-agent"],
+    forms: [{
+      ...PLAIN,
+      name: "document",
+      brief: "the text of the document, to be registered with your account",
+      files: [hook(`${OWN_DIR}/aws-ssm-document.json`, "ssm-document", 0o644)],
+      canVeto: false,
+      told: [
+        `aws ssm create-document --name locktables --document-type Command --document-format JSON --tags Key=DLMScriptsAccess,Value=true --content file://${OWN_DIR}/aws-ssm-document.json`,
+      ],
+    }],
+    source:
+      "docs.aws.amazon.com ebs: automate-app-consistent-backups; amazon-ssm-agent executers.go",
+  },
+  azure: {
+    name: "azure",
+    title: "Azure Backup, application-consistent script framework",
+    calls: "sh PATH",
+    programs: { pre: [], post: [] },
+    verbs: { pre: [], post: [] },
+    freezeTimeoutMs: 25_000,
+    limits: "timeoutInSeconds of its configuration, 30 here; a late pre script is not killed",
+    freezesFilesystems: true,
+    agents: ["/usr/sbin/waagent", "/usr/bin/waagent"],
+    forms: [{
+      ...PLAIN,
+      name: "scripts",
+      brief: "two scripts and the plugin's configuration that names them",
+      files: [
+        hook(`${OWN_DIR}/azure-pre.sh`, "pre", 0o700),
+        hook(`${OWN_DIR}/azure-post.sh`, "post", 0o700),
+        hook("/etc/azure/VMSnapshotScriptPluginConfig.json", "azure-config", 0o600),
+      ],
+      // continueBackupOnFailure is true: a backup without the lock is better than none.
+      canVeto: false,
+      told: [],
+    }],
+    source: "azure-linux-extensions VMBackup/main/{PluginHost,ScriptRunner}.py",
+  },
+  google: {
+    name: "google",
+    title: "Google Compute Engine, snapshots with guest-flush",
+    calls: "PATH DISK,DISK",
+    programs: { pre: ["pre.sh"], post: ["post.sh"] },
+    verbs: { pre: [], post: [] },
+    freezeTimeoutMs: 50_000,
+    limits: "60 s a script unless set, then KILL of the script",
+    freezesFilesystems: false,
+    agents: [
+      "/usr/bin/google_guest_agent",
+      "/usr/bin/google_guest_agent_manager",
+      "/usr/lib/google/guest_agent",
+    ],
+    forms: [{
+      ...PLAIN,
+      name: "scripts",
+      brief: "the two fixed paths, and the agent's switch",
+      files: [
+        hook("/etc/google/snapshots/pre.sh", "pre", 0o755),
+        hook("/etc/google/snapshots/post.sh", "post", 0o755),
+      ],
+      switches: [{
+        path: "/etc/default/instance_configs.cfg",
+        section: "Snapshots",
+        key: "enabled",
+        value: "true",
+        offValues: ["false"],
+        isOnByDefault: false,
+        mode: 0o644,
+        keepAt: `/etc/default/instance_configs.cfg${KEPT}`,
+        unitFiles: [],
+        unitOption: /$^/,
+      }],
+      canVeto: true,
+      told: ["systemctl restart google-guest-agent"],
+    }],
+    source: "google-guest-agent cmd/core_plugin/snapshot/snapshot_linux.go, internal/cfg/cfg.go",
+  },
+};
+
+/** The command that installs a form of a caller's hooks. */
+export function installCommand(caller: Caller, option: string | null): string {
+  return ["locktables", "install", caller, ...(option === null ? [] : [option])].join(" ");
+}
+
+/** Modes of directories that have to be made, where it is not 0755. */
+export const DIRECTORY_MODES: Readonly<Record<string, number>> = {
+  // The agent makes it so itself.
+  "/etc/google/snapshots": 0o700,
+};

@@ -1,0 +1,75 @@
+/** The receipt on disk. */
+import { emptyReceipt, parseReceipt, type Receipt } from "./receipt.ts";
+import { EXIT, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
+import { exists, readIfThere, removeIfThere, replaceFileOnDisk, unusable } from "../base/files.ts";
+import {
+  HISTORY_FILE,
+  RECEIPT_FILE,
+  RECORD_FILE,
+  RESERVED_FILE,
+  RUN_DIR,
+  STATE_DIR,
+} from "../base/paths.ts";
+import { makePrivate, privacyNow, STATE_DIRECTORY } from "../base/private_directory.ts";
+
+/** What install changed so far; an empty receipt where it changed nothing. */
+export function readReceipt(): Receipt | Refusal {
+  // By somebody else's receipt uninstall would remove any file.
+  const privacy = privacyNow(STATE_DIRECTORY);
+  if (isRefusal(privacy)) return privacy;
+  let text: string | null;
+  try {
+    text = privacy === "spoilt" ? null : readIfThere(RECEIPT_FILE);
+  } catch (error) {
+    return unusable(RECEIPT_FILE, "read", error);
+  }
+  if (text === null) return emptyReceipt([STATE_DIR, RUN_DIR].filter((path) => !exists(path)));
+  return parseReceipt(text) ?? refusal(
+    EXIT.badSetup,
+    "receipt-damaged",
+    `${RECEIPT_FILE} is damaged or of a later version`,
+    `Move it away, then install again what was installed: mv ${RECEIPT_FILE} ${RECEIPT_FILE}.damaged`,
+    `mv ${RECEIPT_FILE} ${RECEIPT_FILE}.damaged`,
+  );
+}
+
+/** Writes the receipt, on disk when it returns. */
+export function writeReceipt(receipt: Receipt): Refusal | null {
+  const refused = makePrivate(STATE_DIRECTORY);
+  if (refused !== null) return refused;
+  try {
+    replaceFileOnDisk(
+      RECEIPT_FILE,
+      `${RECEIPT_FILE}.tmp`,
+      `${JSON.stringify(receipt, null, 2)}\n`,
+      0o600,
+    );
+    return null;
+  } catch (error) {
+    return unusable(RECEIPT_FILE, "write", error);
+  }
+}
+
+/**
+ * The last hook is gone: takes away the receipt, and the directories of ours that were not there
+ * before the first install, with what windows left in them. Returns what was removed.
+ */
+export function removeReceipt(receipt: Receipt): readonly string[] {
+  const files = [
+    RECEIPT_FILE,
+    ...(receipt.own_directories.includes(STATE_DIR)
+      ? [RECORD_FILE, RESERVED_FILE, HISTORY_FILE]
+      : []),
+  ].filter(exists);
+  for (const path of files) removeIfThere(path);
+  const directories = receipt.own_directories.filter((path) => {
+    try {
+      Deno.removeSync(path);
+      return true;
+    } catch {
+      // Not there, or somebody else keeps something in it: then it is not ours to remove.
+      return false;
+    }
+  });
+  return [...files.filter((path) => path !== RECEIPT_FILE), ...directories];
+}

@@ -1,0 +1,29 @@
+/** The locker's side of its line to pre-freeze. */
+import { ACCEPTED, type LockerMessage } from "./freeze_protocol.ts";
+import { chunksOf, linesOf } from "../base/lines.ts";
+
+/** The line to the pre-freeze that started this locker. */
+export interface StarterLink {
+  /** Says something; false where nobody listens any more. */
+  send(message: LockerMessage): boolean;
+  /** Resolves to true when pre-freeze accepts the answer, to false when it gives up or is gone. */
+  readonly accepted: Promise<boolean>;
+}
+
+/** Opens the line on this process's stdin and stdout. */
+export function openStarterLink(): StarterLink {
+  return {
+    send(message) {
+      try {
+        const bytes = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
+        for (let done = 0; done < bytes.length;) {
+          done += Deno.stdout.writeSync(bytes.subarray(done));
+        }
+        return true;
+      } catch {
+        return false; // BrokenPipe: pre-freeze is gone, which is all there is to know
+      }
+    },
+    accepted: linesOf(chunksOf(Deno.stdin)).next().then((word) => word === ACCEPTED, () => false),
+  };
+}

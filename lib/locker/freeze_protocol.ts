@@ -1,0 +1,28 @@
+/**
+ * What pre-freeze (the starter) and the locker say to each other over the locker's stdin and
+ * stdout: JSON lines one way, single words the other. The end of the locker's stdin means that
+ * the starter is gone; the end of its stdout that the locker is.
+ */
+import type { Refusal } from "../base/refusal.ts";
+import type { WindowRecord } from "../window/record.ts";
+
+/** What the locker says. */
+export type LockerMessage =
+  /** The settings are good; from now on the locker keeps the time. */
+  | {
+    readonly event: "started";
+    readonly freeze_timeout_ms: number;
+    readonly on_failure: "abort" | "proceed";
+    readonly warnings: readonly string[];
+  }
+  /** Every instance is locked and everything is on disk. Wants `accepted`. */
+  | { readonly event: "frozen"; readonly record: WindowRecord }
+  /** The acceptance came in time: the lock is promised from now on. pre-freeze exits 0. */
+  | { readonly event: "held" }
+  /** Nothing is locked; nothing of the locker is left but its exit. */
+  | { readonly event: "refused"; readonly refusal: Refusal };
+
+/** pre-freeze is there and will exit 0 once it hears `held`. */
+export const ACCEPTED = "accepted";
+/** pre-freeze was told to stop (a signal). */
+export const CANCELLED = "cancelled";

@@ -1,0 +1,80 @@
+/** locker: the background process of one window. Started by pre-freeze, never by people. */
+import { type Caller, CALLER_TABLE } from "../callers/table.ts";
+import { openStarterLink } from "./freeze_link.ts";
+import { writeWindowFile } from "./run_directory.ts";
+import { defect } from "./defect.ts";
+import { runLocker } from "./loop.ts";
+import { type OptionWarning, readOptionFile } from "../options/option_file.ts";
+import { type Settings, settingsFrom } from "../options/settings.ts";
+import { complainOf } from "../base/print.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
+import { atMost } from "../base/at_most.ts";
+import { silentDisk } from "../base/disk.ts";
+import { optionFileReader } from "../options/reader.ts";
+import { readIfThere } from "../base/files.ts";
+import { OPTION_FILE, WINDOW_FILE } from "../base/paths.ts";
+import { parseRecord } from "../window/parse_record.ts";
+
+/** Longest wait for the option file's disk: below pre-freeze's patience with a locker that starts. */
+const OPTION_FILE_LIMIT_MS = 3_000;
+
+/** Runs one window from its start to its end. */
+export async function locker(caller: Caller | null): Promise<ExitCode> {
+  if (Deno.stdin.isTerminal()) {
+    const refused = refusal(
+      EXIT.usage,
+      "internal-command",
+      "locker is the background process of pre-freeze",
+      "Open a window with: locktables pre-freeze",
+    );
+    await complainOf(refused);
+    return refused.code;
+  }
+  // Files of ours are root's alone, whatever umask the caller has.
+  Deno.umask(0o077);
+  const starter = openStarterLink();
+  // On the pool; reading it waits on the main thread.
+  const looking = Deno.stat(OPTION_FILE).then(() => true, () => true);
+  const read = await atMost(looking, OPTION_FILE_LIMIT_MS, false)
+    ? readSettings(caller)
+    : silentDisk(OPTION_FILE, OPTION_FILE_LIMIT_MS);
+  if (isRefusal(read)) {
+    starter.send({ event: "refused", refusal: read });
+    return read.code;
+  }
+  const warnings = read.warnings.map(({ text }) => text);
+  starter.send({
+    event: "started",
+    freeze_timeout_ms: read.settings.freezeTimeoutMs,
+    on_failure: read.settings.onFailure,
+    warnings,
+  });
+  // Nobody sees this process's stderr: post-thaw tells what is left in the window's file.
+  globalThis.addEventListener("unhandledrejection", ({ reason }) => noteDefect(reason));
+  globalThis.addEventListener("error", ({ error }) => noteDefect(error));
+  try {
+    await runLocker({ settings: read.settings, warnings, caller, starter });
+  } catch (error) {
+    noteDefect(error);
+    starter.send({ event: "refused", refusal: defect(error) });
+    throw error;
+  }
+  return EXIT.ok;
+}
+
+/** Leaves the cause of our own end for whoever looks; the server lets go as the sessions break. */
+function noteDefect(error: unknown): void {
+  const record = parseRecord(readIfThere(WINDOW_FILE));
+  if (record === null) return;
+  const cause = String((error as { stack?: unknown })?.stack ?? error).replaceAll(/\s*\n\s*/g, " ");
+  writeWindowFile({ ...record, detail: `A defect in locktables: ${cause}` });
+}
+
+/** The settings of the option file as this caller gets them. */
+export function readSettings(
+  caller: Caller | null,
+): { settings: Settings; warnings: OptionWarning[] } | Refusal {
+  const file = readOptionFile(optionFileReader, OPTION_FILE);
+  if (isRefusal(file)) return file;
+  return settingsFrom(file, caller === null ? undefined : CALLER_TABLE[caller].freezeTimeoutMs);
+}

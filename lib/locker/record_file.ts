@@ -1,0 +1,146 @@
+/**
+ * The record on disk. Whatever can fail is tried before the lock: the file is created, filled and
+ * fsynced then, so that under the lock only its blocks are overwritten. Nothing here waits for a
+ * disk on the main thread; the limits are the caller's.
+ */
+import { plainJson } from "../base/plain_text.ts";
+import type { Refusal } from "../base/refusal.ts";
+import { parseRecord } from "../window/parse_record.ts";
+import type { WindowRecord } from "../window/record.ts";
+import { copyToDisk, diskAnswered, readFromDisk, writeAll } from "../base/disk.ts";
+import { unusable } from "../base/files.ts";
+import {
+  CLOSING_FILE,
+  HISTORY_FILE,
+  RECORD_FILE,
+  RESERVED_FILE,
+  STATE_DIR,
+} from "../base/paths.ts";
+import { makePrivate, STATE_DIRECTORY } from "../base/private_directory.ts";
+
+/** Room for the record of a window with many instances and long GTID sets, in bytes. */
+export const RESERVED_BYTES = 64 * 1024;
+
+/** How many closed windows the history keeps: more than a year of nightly backups. */
+const HISTORY_LINES = 500;
+
+/** A record that has its place on disk but not yet its content. */
+export interface ReservedRecord {
+  /**
+   * Writes the record, fsyncs it, puts it in place and fsyncs the directory; opens nothing.
+   * After this it is on disk, whatever happens to the machine.
+   */
+  commit(record: WindowRecord): Promise<Refusal | null>;
+  /** Gives the place back; the record of the window before stays. */
+  discard(): Promise<void>;
+}
+
+/** Reserves the place of a record in the state directory, which is made where it is missing. */
+export async function reserveRecord(): Promise<ReservedRecord | Refusal> {
+  const refused = await prepareDirectory();
+  if (refused !== null) return refused;
+  let file: Deno.FsFile | null = null;
+  let directory: Deno.FsFile;
+  try {
+    await copyToDisk(RESERVED_FILE, new Uint8Array(RESERVED_BYTES).fill(0x20));
+    // Both are in memory by now.
+    file = await Deno.open(RESERVED_FILE, { write: true });
+    directory = await Deno.open(STATE_DIR, { read: true });
+    await file.sync();
+  } catch (error) {
+    file?.close();
+    await discard();
+    return unusable(RESERVED_FILE, "create", error);
+  }
+  const place = file;
+  const close = () => {
+    place.close();
+    directory.close();
+  };
+  return {
+    async commit(record) {
+      try {
+        const bytes = linesOf(record);
+        await place.seek(0, Deno.SeekMode.Start);
+        await writeAll(place, bytes);
+        await place.truncate(bytes.length);
+        await place.sync();
+        await Deno.rename(RESERVED_FILE, RECORD_FILE);
+        await directory.sync();
+        return null;
+      } catch (error) {
+        await discard();
+        return unusable(RECORD_FILE, "write the record", error);
+      } finally {
+        close();
+      }
+    },
+    async discard() {
+      close();
+      await discard();
+    },
+  };
+}
+
+/** Replaces the record and adds the window to the history, after everything is released. */
+export async function closeRecord(record: WindowRecord): Promise<Refusal | null> {
+  const refused = await prepareDirectory();
+  if (refused !== null) return refused;
+  let path = STATE_DIR;
+  try {
+    using directory = await Deno.open(STATE_DIR, { read: true });
+    // Several may have waited for the same disk.
+    await directory.lock(true);
+    path = RECORD_FILE;
+    const there = parseRecord(await readFromDisk(RECORD_FILE));
+    // A window that was opened while this one waited for the disk has its record there.
+    if (there === null || there.opened_at <= record.opened_at) {
+      await replaceOnDisk(RECORD_FILE, linesOf(record));
+      await directory.sync();
+    }
+    path = HISTORY_FILE;
+    const lines = (await readFromDisk(HISTORY_FILE) ?? "").split("\n").filter((old) => old !== "");
+    const kept = [...lines, plainJson(record)].slice(-HISTORY_LINES).join("\n");
+    await replaceOnDisk(HISTORY_FILE, new TextEncoder().encode(`${kept}\n`));
+    return null;
+  } catch (error) {
+    return unusable(path, "write", error);
+  }
+}
+
+/** Makes the state directory root's alone, once its disk answers. */
+async function prepareDirectory(): Promise<Refusal | null> {
+  // On the pool; what comes after it then waits for nothing, and says why this one failed.
+  await Deno.mkdir(STATE_DIR, { recursive: true, mode: 0o700 }).catch(() => {});
+  await diskAnswered(STATE_DIR);
+  // It looks at each of them on the main thread: a disk that hangs is asked here, on the pool.
+  await Promise.all(STATE_DIRECTORY.believed.map((path) => Deno.lstat(path).catch(() => {})));
+  return makePrivate(STATE_DIRECTORY);
+}
+
+/** Removes what a locker that was killed has left. */
+export async function discard(): Promise<void> {
+  try {
+    await Deno.remove(RESERVED_FILE);
+  } catch {
+    // Not there; or a full or read-only disk refuses this too: the next window overwrites the file.
+  }
+}
+
+function linesOf(record: WindowRecord): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(`${plainJson(record, 2)}\n`);
+}
+
+/** Replaces a file in one step, on disk when it resolves. Only for the holder of the lock above. */
+async function replaceOnDisk(path: string, content: Uint8Array): Promise<void> {
+  try {
+    await copyToDisk(CLOSING_FILE, content);
+    // For reading: that never waits for a frozen disk, and is enough for fsync.
+    using file = await Deno.open(CLOSING_FILE, { read: true });
+    await file.sync();
+    await Deno.rename(CLOSING_FILE, path);
+  } catch (error) {
+    await Deno.remove(CLOSING_FILE).catch(() => {}); // the error before is the one to tell
+    throw error;
+  }
+}

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { CALLER_TABLE, CALLERS, DIRECTORY_MODES } from "../../lib/callers/table.ts";
+import { INSTALL_PATHS, UNIT_PATHS } from "../../lib/callers/rights.ts";
+import { parentOf } from "../../lib/base/paths.ts";
+
+const CONFIG: {
+  readonly compile: { readonly permissions: Record<"read" | "write" | "run", readonly string[]> };
+} = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
+const { read, write } = CONFIG.compile.permissions;
+
+const forms = CALLERS.flatMap((caller) =>
+  CALLER_TABLE[caller].forms.map((form) => ({ caller, form }))
+);
+
+function isCovered(path: string, rights: readonly string[]): boolean {
+  return rights.some((right) => path === right || path.startsWith(`${right}/`));
+}
+
+Deno.test("the rights for hooks are those that are compiled in, and all of them are dropped", () => {
+  for (const path of INSTALL_PATHS) {
+    assert.ok(read.includes(path) && write.includes(path), path);
+  }
+  for (const path of UNIT_PATHS) assert.ok(read.includes(path) && !write.includes(path), path);
+  const others = [...read, ...write].filter((path) =>
+    /^\/(etc|usr|var\/log)/.test(path) && ![...INSTALL_PATHS, ...UNIT_PATHS].includes(path)
+  );
+  assert.deepEqual(others, [], "rights that no list takes back");
+});
+
+Deno.test("no right is for a directory that programs are run from", () => {
+  for (const path of [...read, ...write]) {
+    assert.ok(
+      !["/etc", "/usr", "/usr/sbin", "/usr/local/sbin", "/etc/default"].includes(path),
+      path,
+    );
+  }
+});
+
+for (const { caller, form } of forms) {
+  Deno.test(`${caller} ${form.name} (${form.files[0]?.path}): every path may be written`, () => {
+    const paths = [
+      ...form.files.flatMap(({ path, keepAt }) => [path, keepAt]),
+      ...form.switches.flatMap(({ path, keepAt }) => [path, keepAt]),
+      ...form.logs,
+    ];
+    for (const path of paths) assert.ok(isCovered(path, write), path);
+    const temporary = [...form.files, ...form.switches].map(({ keepAt }) =>
+      `${parentOf(keepAt)}/.locktables-new`
+    );
+    for (const path of temporary) assert.ok(isCovered(path, write), path);
+  });
+}
+
+Deno.test("what is kept or half-written never lies in a directory that a caller runs as a whole", () => {
+  const runAsAWhole = /\/(backupScripts\.d|fsfreeze-hook\.d)\/[^/]+$/;
+  for (const { form } of forms) {
+    for (const { keepAt } of form.files) assert.doesNotMatch(keepAt, runAsAWhole);
+  }
+});
+
+Deno.test("every caller has one usual form, and an option chooses no two callers' forms", () => {
+  const options = new Map<string, string>();
+  for (const { caller, form } of forms) {
+    if (form.option === null) continue;
+    assert.equal(options.get(form.option) ?? caller, caller);
+    options.set(form.option, caller);
+  }
+  for (const caller of CALLERS) {
+    assert.equal(CALLER_TABLE[caller].name, caller);
+    assert.equal(CALLER_TABLE[caller].forms[0]?.option, null);
+  }
+});
+
+Deno.test("directories with a mode of their own are those of a hook", () => {
+  const homes = forms.flatMap(({ form }) => form.files.map(({ path }) => parentOf(path)));
+  for (const directory of Object.keys(DIRECTORY_MODES)) assert.ok(homes.includes(directory));
+});

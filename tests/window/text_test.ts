@@ -1,0 +1,334 @@
+import assert from "node:assert/strict";
+import { ALONE } from "../../lib/window/coordinates.ts";
+
+import { CALLERS } from "../../lib/callers/table.ts";
+import {
+  closedLine,
+  frozenLine,
+  type Rehearsal,
+  rehearsalText,
+  statusText,
+  unseenLine,
+} from "../../lib/window/text.ts";
+import { isGoodEnd, isUnseenEnd } from "../../lib/window/verdict.ts";
+import {
+  type InstanceRecord,
+  recordOf,
+  recordOfDeadLocker,
+  type WindowRecord,
+} from "../../lib/window/record.ts";
+import { MAX_ATTEMPTS, transition } from "../../lib/window/window.ts";
+import { after, at, type EventName, EVENTS, heldAnd, notGranted, STATES } from "./fixtures.ts";
+import { DETAILS, INSTANCE } from "./record_fixtures.ts";
+
+const MAIN = "main (MariaDB 10.11.19, backup-stage, binlog.000002:1234)";
+
+const NO_BINLOG: InstanceRecord = {
+  ...INSTANCE,
+  name: "reporting",
+  label: "MySQL 9.7.4",
+  method: "ftwrl",
+  coordinates: { ...ALONE, inexact: null, log_bin: false, file: null, position: null, gtid: {} },
+  coordinates_at_release: { file: null, position: null },
+};
+
+const EXPIRED = transition(
+  transition(STATES.held, EVENTS.TimePassed, at(20_200)).window,
+  EVENTS["ReleaseFinished equal"],
+  at(20_210),
+).window;
+
+const MOVED: InstanceRecord = {
+  ...INSTANCE,
+  coordinates_at_release: { file: "binlog.000003", position: 4 },
+  release_proof: "moved",
+};
+
+function closed(...events: readonly EventName[]): WindowRecord {
+  return recordOf(heldAnd(...events), DETAILS);
+}
+
+/** Every end of a window, what post-thaw says of it, and whether it may say it with exit 0. */
+const ENDS: readonly {
+  readonly name: string;
+  readonly record: WindowRecord;
+  readonly isGood: boolean;
+  readonly line: string;
+}[] = [
+  {
+    name: "a thaw in time",
+    record: closed("ThawRequested", "ReleaseFinished equal"),
+    isGood: true,
+    line: `Thawed: held 400 ms without a gap, application-consistent: ${MAIN}`,
+  },
+  {
+    name: "a thaw through the hook's word",
+    record: closed("ThawHookSeen", "ReleaseFinished equal", "ThawRequested"),
+    isGood: true,
+    line: `Thawed: held 400 ms without a gap, application-consistent: ${MAIN}`,
+  },
+  {
+    name: "a thaw after a failed snapshot",
+    record: closed("AbortRequested", "ReleaseFinished equal"),
+    isGood: true,
+    line: "Thawed after a failed snapshot: held 400 ms; any image of it is not-quiesced",
+  },
+  {
+    name: "a deadline that passed",
+    record: recordOf(EXPIRED, DETAILS),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock expired at 2026-01-02T03:04:25.210Z, hold_timeout (20000 ms) after it was taken. Have the caller thaw sooner, or raise hold_timeout in [locktables] of /root/.my.cnf",
+  },
+  {
+    name: "a server that filled up with waiting clients",
+    record: recordOf(heldAnd("ConnectionsNearLimit", "ReleaseFinished equal"), {
+      ...DETAILS,
+      detail: EVENTS.ConnectionsNearLimit.why,
+    }),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock was let go at 2026-01-02T03:04:05.600Z, before the server would have refused customers (main: 136 of max_connections 151 are in use, connection_mark is 135). Have the caller thaw sooner, raise max_connections, or raise connection_mark in [locktables]",
+  },
+  {
+    name: "a server that filled up, and whose sessions had to be cut",
+    record: closed("ConnectionsNearLimit", "ReleaseFinished cut"),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock was let go at 2026-01-02T03:04:05.600Z, before the server would have refused customers. Have the caller thaw sooner, raise max_connections, or raise connection_mark in [locktables]",
+  },
+  {
+    name: "a server that filled up before the promise",
+    record: recordOf(after("Prepared", "ConnectionsNearLimit", "ReleaseFinished equal"), DETAILS),
+    isGood: true,
+    line:
+      "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (connections-near-limit)",
+  },
+  {
+    name: "a lock that was never granted",
+    record: recordOf(after(...notGranted(MAX_ATTEMPTS), "ReleaseFinished equal"), DETAILS),
+    isGood: true,
+    line: "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (refused)",
+  },
+  {
+    name: "a thaw hook without its post-thaw",
+    record: recordOf(transition(STATES.settling, EVENTS.TimePassed, at(9_000)).window, DETAILS),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock was released at 2026-01-02T03:04:05.600Z by the thaw hook, and its post-thaw did not follow. Take the snapshot again; see the server's error log and locktables status",
+  },
+  {
+    name: "a lock file that was removed by hand",
+    record: closed("LockFileRemoved", "ReleaseFinished equal", "ThawRequested"),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock was released at 2026-01-02T03:04:05.600Z, because /run/veeam/waitforsnapshot was removed by hand or by a hook of another version. Renew the hooks with locktables install, and leave that file to them: rm is the emergency exit",
+  },
+  {
+    name: "a signal",
+    record: recordOf(heldAnd("SignalReceived", "ReleaseFinished equal"), {
+      ...DETAILS,
+      detail: "got SIGTERM",
+    }),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock was lost by 2026-01-02T03:04:05.600Z: signal (got SIGTERM). Take the snapshot again; see the server's error log and locktables status",
+  },
+  {
+    name: "a lost session",
+    record: recordOf(heldAnd("SessionLost", "ReleaseFinished cut"), {
+      ...DETAILS,
+      detail: "main: the server closed the connection",
+    }),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock was lost by 2026-01-02T03:04:05.600Z: session-lost (main: the server closed the connection). Take the snapshot again; see the server's error log and locktables status",
+  },
+  {
+    name: "a release that the server did not confirm",
+    record: closed("ThawRequested", "ReleaseFinished cut"),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock was lost by 2026-01-02T03:04:05.600Z: release-unconfirmed. Take the snapshot again; see the server's error log and locktables status",
+  },
+  {
+    name: "a binlog that moved",
+    record: recordOf(heldAnd("ThawRequested", "ReleaseFinished moved"), {
+      ...DETAILS,
+      instances: [MOVED, NO_BINLOG],
+    }),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock did not hold: the binlog moved from binlog.000002:1234 to binlog.000003:4 on main. Take the snapshot again; see the server's error log and locktables status",
+  },
+  {
+    name: "coordinates that could not be read again",
+    record: closed("ThawRequested", "ReleaseFinished unread"),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock is not proven: the binlog coordinates could not be read again. Take the snapshot again; see the server's error log and locktables status",
+  },
+  {
+    name: "a locker that died",
+    record: recordOfDeadLocker(recordOf(STATES.held, DETAILS), at(5_000)),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock was lost by 2026-01-02T03:04:10.000Z: locker-died (The locker (pid 4711) ended without closing the window). Take the snapshot again; see the server's error log and locktables status",
+  },
+  {
+    name: "a pre-freeze that was cancelled by the thaw",
+    record: recordOf(after("Prepared", "ThawRequested", "ReleaseFinished cut"), DETAILS),
+    isGood: true,
+    line: "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (thaw)",
+  },
+  {
+    name: "a pre-freeze that was refused just then",
+    record: recordOf(after("PreparationFailed", "ReleaseFinished equal"), DETAILS),
+    isGood: true,
+    line: "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (refused)",
+  },
+  {
+    name: "a locker that died before it said frozen",
+    record: recordOfDeadLocker(recordOf(STATES.locking, DETAILS), at(5_000)),
+    isGood: true,
+    line: "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (locker-died)",
+  },
+];
+
+for (const { name, record, isGood, line } of ENDS) {
+  Deno.test(`${name} is told as it is, with exit ${isGood ? "0" : "12"}`, () => {
+    assert.equal(closedLine(record), line);
+    assert.equal(isGoodEnd(record), isGood);
+  });
+}
+
+Deno.test("only a window that was released says that it held without a gap", () => {
+  for (const { record } of ENDS) {
+    const isConsistent = record.verdict === "application-consistent";
+    assert.equal(closedLine(record).includes("without a gap"), isConsistent);
+    assert.equal(closedLine(record).includes("application-consistent"), isConsistent);
+  }
+});
+
+Deno.test("a good end is never an end that a promise was broken by", () => {
+  for (const { record } of ENDS) {
+    const isBroken = record.was_held && record.verdict === "crash-consistent";
+    assert.equal(isGoodEnd(record), !isBroken);
+  }
+});
+
+Deno.test("every line of a hook is one line", () => {
+  for (const { record } of ENDS) assert.doesNotMatch(closedLine(record), /\n/);
+  assert.doesNotMatch(frozenLine(recordOf(STATES.held, DETAILS)), /\n/);
+});
+
+Deno.test("only VMware Tools do not see that pre-freeze was killed", () => {
+  const killed = closed("StarterLost", "ReleaseFinished equal");
+  assert.equal(killed.reason, "starter-lost");
+  for (const caller of [null, ...CALLERS]) {
+    assert.equal(isUnseenEnd({ ...killed, caller }), caller === "vmware");
+  }
+  const unseen = ENDS.filter(({ record }) => isUnseenEnd({ ...record, caller: "vmware" }));
+  assert.ok(unseen.every(({ record }) => record.reason === "starter-lost"));
+  assert.match(
+    unseenLine(killed),
+    /^The snapshot is not quiesced: pre-freeze was killed at \d{4}-\S+Z before its answer, [^\n]+$/,
+  );
+});
+
+Deno.test("frozen names every instance, its coordinates and the deadline", () => {
+  const record = recordOf(STATES.answering, { ...DETAILS, instances: [INSTANCE, NO_BINLOG] });
+  assert.equal(
+    frozenLine(record),
+    `Frozen: ${MAIN}, reporting (MySQL 9.7.4, ftwrl, no binlog); on disk; lets go by itself at 2026-01-02T03:04:25.200Z`,
+  );
+});
+
+const STATUSES: readonly (readonly [
+  sentence: string,
+  window: WindowRecord | null,
+  last: WindowRecord | null,
+  text: string,
+])[] = [
+  ["nothing and nothing before", null, null, "No window is open.\nNo window before."],
+  [
+    "a held window",
+    recordOf(STATES.held, DETAILS),
+    null,
+    [
+      "A window is open (held) since 2026-01-02T03:04:05.000Z, opened by qemu.",
+      "Locked since 2026-01-02T03:04:05.200Z; lets go by itself at 2026-01-02T03:04:25.200Z.",
+      "  main: MariaDB 10.11.19, auto: MariaDB 10.11.19 has BACKUP STAGE",
+      "No window before.",
+    ].join("\n"),
+  ],
+  [
+    "a window that waits, of an unknown caller",
+    recordOf(STATES.locking, { ...DETAILS, caller: null, instances: [] }),
+    null,
+    "A window is open (locking) since 2026-01-02T03:04:05.000Z.\nNo window before.",
+  ],
+  [
+    "a good window before",
+    null,
+    closed("ThawRequested", "ReleaseFinished equal"),
+    "No window is open.\nLast window: opened 2026-01-02T03:04:05.000Z, held 400 ms, released (thaw), application-consistent.",
+  ],
+  [
+    "a refused window before",
+    null,
+    recordOf(after("PreparationFailed", "ReleaseFinished equal"), DETAILS),
+    "No window is open.\nLast window: opened 2026-01-02T03:04:05.000Z, refused (refused), not-quiesced: Cannot do something.",
+  ],
+  [
+    "a window that tries again",
+    recordOf(STATES["preparing another attempt"], { ...DETAILS, instances: [] }),
+    null,
+    "A window is open (preparing) since 2026-01-02T03:04:05.000Z, opened by qemu.\nNo window before.",
+  ],
+  [
+    "a window before in which the server filled up",
+    null,
+    recordOf(heldAnd("ConnectionsNearLimit", "ReleaseFinished equal"), {
+      ...DETAILS,
+      detail: EVENTS.ConnectionsNearLimit.why,
+    }),
+    `No window is open.\nLast window: opened 2026-01-02T03:04:05.000Z, held 400 ms, expired (connections-near-limit), crash-consistent: ${EVENTS.ConnectionsNearLimit.why}.`,
+  ],
+  [
+    // Invariant 10: the image says what it is, and never that it is frozen.
+    "an image taken inside a window, booted",
+    null,
+    recordOf(STATES.held, DETAILS),
+    `No window is open.\nLast window: opened 2026-01-02T03:04:05.000Z, never closed on this disk: it is an image taken inside that window, or the machine went down in it. Coordinates: ${MAIN}.`,
+  ],
+];
+
+for (const [sentence, window, last, text] of STATUSES) {
+  Deno.test(`status tells of ${sentence}`, () => assert.equal(statusText(window, last), text));
+}
+
+Deno.test("a rehearsal shows the timeline, the stall and the verdict", () => {
+  const record = {
+    ...closed("ThawRequested", "ReleaseFinished equal"),
+    timeline: [{ at_ms: 0, event: "preparing" }, { at_ms: 1234.5, event: "held" }],
+  };
+  const rehearsal: Rehearsal = { record, stall_ms: 400, most_waiting: 3, gave_up: 0 };
+  assert.equal(
+    rehearsalText(rehearsal),
+    [
+      "       0.0 ms  preparing",
+      "    1234.5 ms  held",
+      "Writers were stopped for 400 ms, lock to release. At most 3 sessions were seen waiting at one moment.",
+      "Verdict: application-consistent (released).",
+    ].join("\n"),
+  );
+  assert.match(
+    rehearsalText({ ...rehearsal, most_waiting: null }),
+    /Waiting writers could not be counted\./,
+  );
+  assert.match(
+    rehearsalText({ ...rehearsal, gave_up: 2 }),
+    /one moment\. At least 2 statements failed while they waited:/,
+  );
+});
