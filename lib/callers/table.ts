@@ -87,7 +87,7 @@ export interface CallerFacts {
   readonly calls: string;
   /** Program names by which it calls, so that a link to the program is a hook. */
   readonly programs: { readonly pre: readonly string[]; readonly post: readonly string[] };
-  /** Verbs that tell who it is; those that several might use are in `hook_call.ts`. */
+  /** Verbs that tell who it is; those that several might use are in `call.ts`. */
   readonly verbs: { readonly pre: readonly string[]; readonly post: readonly string[] };
   /** Default of `freeze_timeout`, in milliseconds: its own limit less starting and reporting. */
   readonly freezeTimeoutMs: number;

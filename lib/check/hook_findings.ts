@@ -7,7 +7,7 @@ import {
   installCommand,
 } from "../callers/table.ts";
 import { readMark } from "../hooks/hook_text.ts";
-import { isSwitchedOn, wantedFiles } from "../install/plan.ts";
+import { isSwitchedOn, wantedFiles } from "../hooks/wanted.ts";
 import { type Install, type InstalledFile, isUntouched, type Receipt } from "../hooks/receipt.ts";
 import { digestOf, type Entry, type Tree } from "../hooks/tree.ts";
 import { parentOf } from "../base/paths.ts";

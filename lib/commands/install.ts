@@ -1,6 +1,7 @@
 /** install: puts hooks where callers look for them, and notes what was changed. */
 import { type Caller, CALLER_TABLE } from "../callers/table.ts";
-import { type InstallRequest, type Plan, planInstall } from "../install/plan.ts";
+import { type InstallRequest, planInstall } from "../install/plan_install.ts";
+import type { Plan } from "../install/steps.ts";
 import { emptyReceipt, type Receipt } from "../hooks/receipt.ts";
 import { type Tree, treeAfter } from "../hooks/tree.ts";
 import { dryRunText, listText, stepsText } from "../install/text.ts";

@@ -1,6 +1,6 @@
 /** uninstall: takes the hooks away and puts back what was there before, by the receipt. */
 import type { Caller } from "../callers/table.ts";
-import { planUninstall } from "../install/plan.ts";
+import { planUninstall } from "../install/plan_uninstall.ts";
 import { askLocker } from "../locker/control_client.ts";
 import { dryRunText, stepsText } from "../install/text.ts";
 import { complainOf, sayAll } from "../base/print.ts";

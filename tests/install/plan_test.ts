@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
 import type { Caller } from "../../lib/callers/table.ts";
-import {
-  type InstallRequest,
-  type Plan,
-  planInstall,
-  planUninstall,
-} from "../../lib/install/plan.ts";
+import { type InstallRequest, planInstall } from "../../lib/install/plan_install.ts";
+import type { Plan } from "../../lib/install/steps.ts";
+import { planUninstall } from "../../lib/install/plan_uninstall.ts";
 import { emptyReceipt, parseReceipt, type Receipt } from "../../lib/hooks/receipt.ts";
 import { type Entry, type Tree, treeAfter } from "../../lib/hooks/tree.ts";
 import { isRefusal, type Refusal } from "../../lib/base/refusal.ts";

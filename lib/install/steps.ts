@@ -1,0 +1,50 @@
+/** What plans are made of. Pure. */
+import { parentOf } from "../base/paths.ts";
+import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
+import type { Receipt } from "../hooks/receipt.ts";
+import type { Step } from "../hooks/tree.ts";
+import type { Wanted } from "../hooks/wanted.ts";
+
+/** What would be done. */
+export interface Plan {
+  readonly steps: readonly Step[];
+  /** What will be true afterwards. */
+  readonly receipt: Receipt;
+  /** What is worth a line, and what is left to the operator. */
+  readonly told: readonly string[];
+}
+
+/** systemd-tmpfiles makes the run directory at boot, with the label that SELinux wants. */
+export const TMPFILES = {
+  path: "/etc/tmpfiles.d/locktables.conf",
+  text: `# Made by: locktables install. See tmpfiles.d(5).
+d /run/veeam 0700 root root -
+`,
+  mode: 0o644,
+  keepAt: "/etc/tmpfiles.d/locktables.conf.locktables-kept",
+  isAsGood: () => false,
+} as const;
+
+/** The agent reports into it; others have no business there. */
+export const LOG_MODE = 0o640;
+
+/** Name of a file that is being written, beside those that it may be moved to. */
+const TEMPORARY = ".locktables-new";
+
+/** Where the file that will be kept or placed there is written first. */
+export function temporaryFor(keepAt: string): string {
+  return `${parentOf(keepAt)}/${TEMPORARY}`;
+}
+
+/** Writes a file over what is there, which is always something of ours. */
+export function writeStep(
+  { path, text, mode, keepAt }: Omit<Wanted, "isAsGood">,
+  before: { readonly text: string; readonly mode: number } | null,
+): Step {
+  return { do: "write", path, temporary: temporaryFor(keepAt), text, mode, before };
+}
+
+/** Why nothing is done. */
+export function refuse(reason: string, summary: string, hint: string): Refusal {
+  return refusal(EXIT.badSetup, reason, summary, hint);
+}
