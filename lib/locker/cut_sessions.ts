@@ -1,6 +1,7 @@
 /** Ends the sessions of a locker that cannot do it itself any more. */
 import { parseCaller } from "../callers/table.ts";
-import { killLockSession, WAIT_TIMEOUT_S } from "../mysql/instance.ts";
+import { WAIT_TIMEOUT_S } from "../mysql/keepalive.ts";
+import { killLockSession } from "../mysql/kill.ts";
 import { isRefusal } from "../base/refusal.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { readSettings } from "./main.ts";

@@ -1,6 +1,6 @@
 /** Whether two instances are the same server. */
 import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
-import type { InstanceFacts } from "../mysql/instance.ts";
+import type { InstanceFacts } from "../mysql/server_facts.ts";
 
 /** Two names for one server would lock it twice and prove nothing more. */
 export function sameServer(all: readonly InstanceFacts[]): Refusal | null {

@@ -1,5 +1,12 @@
 /** What an image that was taken in a window is worth, and who may be told so. Pure. */
 
+import {
+  type Coordinates,
+  isSameHistory,
+  isSamePosition,
+  type WsrepPosition,
+} from "./coordinates.ts";
+
 /** How a window closed. */
 export type Outcome = "released" | "expired" | "lost" | "failed" | "aborted" | "refused";
 
@@ -126,6 +133,37 @@ export function instanceVerdict(
     default:
       return window.verdict;
   }
+}
+
+/** What was read again just before a release; only what the proof needs. */
+export interface ReadAgain {
+  readonly position: Pick<Coordinates, "file" | "position">;
+  /** Everything, where the position differs: somebody may have rotated the log. */
+  readonly history: Coordinates | null;
+  /** A Galera node's place, where {@linkcode comparesWriteSets} says that it counts. */
+  readonly wsrep: WsrepPosition | null;
+}
+
+/** On a Galera node without a binlog the last write set is all there is to compare. */
+export function comparesWriteSets(held: Coordinates): boolean {
+  return !held.log_bin && held.wsrep !== null;
+}
+
+/**
+ * What the release of one server shows: whether anything was committed since its coordinates were
+ * read under the lock.
+ * @param held those at the lock; null where they were not read
+ * @param now null where the position could not be read again
+ */
+export function proofOf(held: Coordinates | null, now: ReadAgain | null): ReleaseProof {
+  if (held === null) return "same-session";
+  if (now === null) return "unread";
+  // A rotation is no commit: the GTIDs tell the one from the other.
+  const isSame = isSamePosition(held, now.position)
+    ? !comparesWriteSets(held) || now.wsrep?.last_committed === held.wsrep?.last_committed
+    : now.history !== null && isSameHistory(held, now.history);
+  if (!isSame) return "moved";
+  return held.log_bin || held.wsrep !== null ? "equal" : "same-session";
 }
 
 /** Every proof, the weakest first. */

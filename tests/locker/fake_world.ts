@@ -10,13 +10,9 @@ import type { LockerPorts } from "../../lib/locker/ports.ts";
 import type { LockerMessage } from "../../lib/locker/freeze_protocol.ts";
 import { ALONE, type Coordinates } from "../../lib/window/coordinates.ts";
 import { parseVersion } from "../../lib/mysql/flavor.ts";
-import type {
-  Instance,
-  InstanceFacts,
-  InstanceOptions,
-  Look,
-  ReleaseEnd,
-} from "../../lib/mysql/instance.ts";
+import type { Instance, InstanceOptions, Look } from "../../lib/mysql/instance.ts";
+import type { ReleaseEnd } from "../../lib/mysql/release.ts";
+import type { InstanceFacts } from "../../lib/mysql/server_facts.ts";
 import { METHODS } from "../../lib/mysql/methods.ts";
 import type { Settings } from "../../lib/options/settings.ts";
 import { isRefusal, type Refusal } from "../../lib/base/refusal.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-import { dataDirectories } from "../../lib/mysql/instance.ts";
+import { dataDirectories } from "../../lib/mysql/server_facts.ts";
 
 const DATADIR = "/var/lib/mysql/";
 
