@@ -214,14 +214,16 @@ Deno.test("hooks and the locker have given back the rights to the paths of hooks
   const guest = await openGuest("mariadb");
   const { sandbox } = guest;
   try {
-    // With the right to look there, the answer would be that there is no such socket.
-    await sandbox.writeFile("/root/.my.cnf", "[client]\nsocket=/etc/locktables/mysqld.sock\n");
+    // With the right to use it, this socket would do.
+    await sandbox.sh("mkdir -p /etc/locktables/run");
+    await sandbox.bindServer(guest.server, "/etc/locktables/run");
+    await sandbox.writeFile("/root/.my.cnf", "[client]\nsocket=/etc/locktables/run/mysqld.sock\n");
     for (const command of [["pre-freeze"], ["freeze"], ["rehearse"]]) {
       const refused = await guest.locktables(...command);
       assert.equal(refused.code, 22, refused.stderr);
       assert.match(refused.stderr, /may not use sockets there/);
     }
-    await sandbox.sh("mkdir /etc/locktables; echo '[client]' >/etc/locktables/x.cnf");
+    await sandbox.sh("echo '[client]' >/etc/locktables/x.cnf");
     await sandbox.writeFile("/root/.my.cnf", "!include /etc/locktables/x.cnf\n");
     const refused = await guest.locktables("pre-freeze");
     assert.equal(refused.code, 22, refused.stderr);

@@ -42,7 +42,7 @@ Deno.test("build: a file with another hash stops it with one line that has both 
 
 Deno.test("build: another runtime than the pinned one stops it, and leaves the old product", async () => {
   await withTempDir(async (dir) => {
-    await Deno.mkdir(`${dir}/lib`);
+    await Deno.mkdir(`${dir}/lib/base`, { recursive: true });
     await Deno.mkdir(`${dir}/dist`);
     await Deno.writeTextFile(`${dir}/dist/locktables`, "the old product");
     await Deno.writeTextFile(
@@ -159,7 +159,7 @@ Deno.test("build: packages that share a module share a bundle, and names must no
 
 Deno.test("build: stops when lib/base/version.ts and deno.json disagree", async () => {
   await withTempDir(async (dir) => {
-    await Deno.mkdir(`${dir}/lib`);
+    await Deno.mkdir(`${dir}/lib/base`, { recursive: true });
     await Deno.writeTextFile(`${dir}/deno.json`, '{"version":"0.2.0"}');
     await Deno.writeTextFile(`${dir}/lib/base/version.ts`, 'export const VERSION = "0.1.0";');
     await assert.rejects(build({ root: dir, log() {} }), isOneLineWith("0.1.0", "0.2.0"));
