@@ -135,7 +135,7 @@ interface Bench {
   readonly guests: readonly Guest[];
 }
 
-/** A server and its customers. */
+/** A server and its clients. */
 interface Guest {
   readonly flavor: Flavor;
   readonly server: Server;

@@ -38,7 +38,7 @@ const WRITERS = 6;
 /** How long a customer thinks between two rows, in milliseconds. */
 const THINK_MS = 2;
 
-/** How long the customers write before the window and after it, in milliseconds. */
+/** How long the clients write before the window and after it, in milliseconds. */
 const BEFORE_MS = 2_000;
 const AFTER_MS = 500;
 
@@ -147,7 +147,7 @@ async function showInside(
   say("server", `${server.flavor} ${server.version}, ${settings.join(" ")}`);
 
   await createTables(server);
-  // As on a server that has been there for a while: only what the customers write is at stake.
+  // As on a server that has been there for a while: only what the clients write is at stake.
   await mustRun("Cannot write out the disk", "sync --file-system /var/lib");
   const load = await startWriteLoad(server, {
     writers: WRITERS,
@@ -474,7 +474,7 @@ function conclude(
       "verdict",
       failed === 0
         ? "this time the copy without a lock is whole: luck, and nothing recorded that says so"
-        : `the copy without a lock is not what the customers were told: ${failed} of ${proofs.length} fail`,
+        : `the copy without a lock is not what the clients were told: ${failed} of ${proofs.length} fail`,
     );
     return 0;
   }

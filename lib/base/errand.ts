@@ -15,9 +15,9 @@ export type ErrandName =
   /** Removes the reservation of a locker that was killed. */
   | "discard-reserved"
   /** Removes what a check that was stopped may leave when its disk answers. */
-  | "remove-trial"
+  | "remove-probe"
   /** Ends the sessions of the window that it is given; says what came of it. */
-  | "cut-sessions"
+  | "kill-sessions"
   /** Which of the paths that it is given do not answer. */
   | "touch";
 

@@ -20,7 +20,7 @@ export const RESERVED_FILE = `${RECORD_FILE}.tmp`;
 /** Where a file of a closed window is written before it is put in place. */
 export const CLOSING_FILE = `${STATE_DIR}/closing.tmp`;
 /** What check writes to see whether it can: of its own, a window's files are not touched. */
-export const TRIAL_NAME = "check.tmp";
+export const WRITE_PROBE_NAME = "check.tmp";
 /** Closed windows, one JSON object a line, oldest first. */
 export const HISTORY_FILE = `${STATE_DIR}/history.jsonl`;
 

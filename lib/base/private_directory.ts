@@ -107,7 +107,7 @@ export function privacyOf(facts: PrivacyFacts): Privacy | Refusal {
   }
   if (kind === "other") {
     const remedy = `mv ${path} ${path}.old`;
-    const summary = `${path} is a file; want a directory`;
+    const summary = `${path} is a file; expected a directory`;
     return refusal(EXIT.badSetup, "path-unusable", summary, `Move it away: ${remedy}`, remedy);
   }
   // In root's own, other software may have made it so: it matters what others can have made in it.
@@ -227,7 +227,7 @@ function distrusted(what: string, remedy: string): Refusal {
   return refusal(
     EXIT.badSetup,
     "directory-untrusted",
-    `${what}; nothing there is believed, want it root's alone`,
+    `${what}; nothing there is trusted; expected it to be root's alone`,
     `Look at it, then: ${remedy}`,
     remedy,
   );

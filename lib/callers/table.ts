@@ -243,7 +243,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
         ...PLAIN,
         name: "legacy",
         option: "--legacy",
-        brief: "the two script names of old, for products that call no other: first to freeze",
+        brief: "the two legacy script names, for products that call no other: first to freeze",
         files: [
           hook("/usr/sbin/pre-freeze-script", "pre", 0o755),
           hook("/usr/sbin/post-thaw-script", "post", 0o755),

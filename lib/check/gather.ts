@@ -42,7 +42,7 @@ export async function gatherAll(now: Instant): Promise<Gathered[]> {
   const user = effectiveUser();
   if (user !== 0) {
     // Nothing else can even be looked at.
-    const title = `locktables runs as the user ${user}; want root, as the hooks run`;
+    const title = `locktables runs as the user ${user}; expected root, as the hooks run`;
     return [{ findings: [finding("not-root", title, { remedy: "sudo locktables check" })] }];
   }
   const context: Context = {

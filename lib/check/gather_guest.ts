@@ -21,10 +21,10 @@ import {
   VEEAMHUB_FLAG,
   windowFindings,
 } from "./window_findings.ts";
-import { tryDirectory } from "./write_probe.ts";
+import { probeWrite } from "./write_probe.ts";
 
 /** Longest wait for a disk of ours to take a small file. */
-const TRIAL_LIMIT_MS = 3_000;
+const WRITE_PROBE_LIMIT_MS = 3_000;
 
 /** How many lines a tool that manages a file says so in. */
 const HEAD_LINES = 10;
@@ -79,10 +79,12 @@ export async function gatherDirectories(context: Context): Promise<Gathered> {
     return directoryFindings({
       path,
       look: await seen(path, true),
-      refusal: isRefusal(privacy)
-        ? privacy
-        : mayTry
-        ? await atMost(tryDirectory(path, bytes), TRIAL_LIMIT_MS, silentDisk(path, TRIAL_LIMIT_MS))
+      refusal: isRefusal(privacy) ? privacy : mayTry
+        ? await atMost(
+          probeWrite(path, bytes),
+          WRITE_PROBE_LIMIT_MS,
+          silentDisk(path, WRITE_PROBE_LIMIT_MS),
+        )
         : null,
     });
   }));

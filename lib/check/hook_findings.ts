@@ -131,7 +131,7 @@ function ofFile(
         "hook-outdated",
         `${path} is of version ${readMark(entry.text ?? "")?.version ?? "unknown"} and starts ${
           shellWord(program)
-        }; want ${facts.version} and ${shellWord(facts.program)}`,
+        }; expected ${facts.version} and ${shellWord(facts.program)}`,
         { remedy: again },
       )]),
   ];
@@ -148,7 +148,7 @@ function ofRights(
   const isTooOpen = (mode & ~wanted) !== 0;
   return isRunnable && !isTooOpen && uid === 0 ? [] : [finding(
     "hook-not-runnable",
-    `${path} has mode ${octal(mode)} and user ${uid}; its caller wants ${octal(wanted)} and root`,
+    `${path} has mode ${octal(mode)} and user ${uid}; its caller expects ${octal(wanted)} and root`,
     { remedy: again },
   )];
 }

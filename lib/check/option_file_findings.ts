@@ -62,7 +62,7 @@ function rightsFindings(path: string, { mode }: FileLook): Finding[] {
   return [
     ...((mode & OTHERS) === 0 ? [] : [finding(
       "option-file-readable",
-      `${path} has mode ${octal(mode)}; want 0600, it may hold a password`,
+      `${path} has mode ${octal(mode)}; expected 0600, it may hold a password`,
       { remedy: `chmod 0600 ${word}` },
     )]),
   ];

@@ -132,7 +132,7 @@ const locks: Decider = (server) => {
     of(
       server,
       "lock-held-elsewhere",
-      `${facts.name}: id ${id} (${user}, ${age_s} s) holds FLUSH TABLES WITH READ LOCK, writers wait for it; want nobody but locktables`,
+      `${facts.name}: id ${id} (${user}, ${age_s} s) holds FLUSH TABLES WITH READ LOCK, writers wait for it; expected nobody but locktables`,
       command(server, `KILL ${id}`),
     )
   );
@@ -181,7 +181,7 @@ const room: Decider = (server) => {
   return [of(
     server,
     "connections-near-limit",
-    `${crowded.why}; want fewer, or max_connections=${wanted}`,
+    `${crowded.why}; expected fewer, or max_connections=${wanted}`,
     command(server, `SET GLOBAL max_connections=${wanted}`),
   )];
 };
@@ -208,13 +208,15 @@ function replicaTrouble(server: ServerFacts, replica: ReplicaPosition, error: st
   const about = `${server.facts.name} as a replica of ${describeReplica(replica)}`;
   if (error !== "" || ![replica.io_running, replica.sql_running].includes("No")) {
     // Without a remedy: what keeps it from its source must be known first.
-    return [of(server, "replica-failing", `${about}; want both Yes: ${error || "not connected"}`)];
+    return [
+      of(server, "replica-failing", `${about}; expected both Yes: ${error || "not connected"}`),
+    ];
   }
   const { startReplica } = checkCapabilitiesOf(server.facts.server);
   return [of(
     server,
     "replica-stopped",
-    `${about}; want both Yes, the image is as old as its last transaction`,
+    `${about}; expected both Yes, the image is as old as its last transaction`,
     command(server, startReplica(replica.channel)),
   )];
 }
@@ -240,7 +242,7 @@ const replicaPosition: Decider = (server) => {
   return [of(
     server,
     "replica-position-inexact",
-    `${facts.name}: ${variable}=${workers} and gtid_mode is not ON: the recorded position in the source's binlog is only a lower bound; want GTIDs`,
+    `${facts.name}: ${variable}=${workers} and gtid_mode is not ON: the recorded position in the source's binlog is only a lower bound; expected GTIDs`,
   )];
 };
 
@@ -263,7 +265,7 @@ const group: Decider = (server) => {
   return [of(
     server,
     "group-member-not-online",
-    `${about}; want ONLINE, what it has may be old or incomplete`,
+    `${about}; expected ONLINE, what it has may be old or incomplete`,
     START_GROUP[state] === undefined ? null : command(server, START_GROUP[state]),
   )];
 };
@@ -291,7 +293,7 @@ const readOnly: Decider = (server) => {
   return !facts.read_only || mayBeMeant ? [] : [of(
     server,
     "read-only-left",
-    `${facts.name}: read_only is ON, and the server is no replica and in no group; want OFF. Another backup's script may have left it (Azure's do)`,
+    `${facts.name}: read_only is ON, and the server is no replica and in no group; expected OFF. Another backup's script may have left it (Azure's do)`,
     command(server, "SET GLOBAL read_only=OFF"),
   )];
 };
@@ -384,7 +386,7 @@ const redoLog: Decider = (server) => {
   return facts.logWriteIntervalS === null ? [] : [of(
     server,
     "log-in-memory",
-    `${facts.name}: innodb_flush_log_at_trx_commit=0 keeps commits in memory for up to ${facts.logWriteIntervalS} s: the lock is held that much longer until they are written; want 1 or 2`,
+    `${facts.name}: innodb_flush_log_at_trx_commit=0 keeps commits in memory for up to ${facts.logWriteIntervalS} s: the lock is held that much longer until they are written; expected 1 or 2`,
     command(server, "SET GLOBAL innodb_flush_log_at_trx_commit=1"),
   )];
 };

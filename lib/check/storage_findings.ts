@@ -41,7 +41,7 @@ function elsewhere({ instance, directories, outside }: StorageFacts): Finding[] 
     "data-directory-elsewhere",
     `${instance}: tables with a DATA DIRECTORY of their own are in ${
       named(paths)
-    }, on a filesystem that pre-freeze does not flush; want them where the server's other files are`,
+    }, on a filesystem that pre-freeze does not flush; expected them where the server's other files are`,
     { instance },
   )];
 }

@@ -75,7 +75,7 @@ function openFindings({ state, lockFiles }: WindowFacts): Finding[] {
 
 function openTitle({ phase, opened_at, caller, deadline }: WindowRecord): string {
   const by = caller === null ? "" : `, opened by ${caller}`;
-  const until = deadline === null ? "" : `; it lets go by itself at ${deadline}`;
+  const until = deadline === null ? "" : `; it releases the lock automatically at ${deadline}`;
   return `A window is open (${phase}) since ${opened_at}${by}${until}`;
 }
 
@@ -98,7 +98,7 @@ function lastFindings({ state: { locker, last, left } }: WindowFacts): Finding[]
   const detail = last.detail === null ? "" : `: ${last.detail}`;
   return [finding(
     "last-window-bad",
-    `The last window, opened at ${last.opened_at}, was ${last.verdict}; want application-consistent. It was ${last.outcome} (${last.reason})${detail}`,
+    `The last window, opened at ${last.opened_at}, was ${last.verdict}; expected application-consistent. It was ${last.outcome} (${last.reason})${detail}`,
     { remedy: "locktables rehearse" },
   )];
 }
@@ -140,7 +140,7 @@ export function directoryFindings({ path, look, refusal }: DirectoryFacts): Find
     "directory-not-private",
     `${path} has mode ${
       octal(look.mode)
-    } and belongs to the user ${look.uid}; want 0700 and root, whoever writes there decides what becomes of a lock`,
+    } and belongs to the user ${look.uid}; expected 0700 and root, whoever writes there decides what becomes of a lock`,
     { remedy: `chown root:root ${path} && chmod 0700 ${path}` },
   )];
 }

@@ -3,26 +3,26 @@ import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
 import { diskAnswered, writeAll } from "../base/disk.ts";
 import { isReadOnly, remountCommand, unusable } from "../base/files.ts";
 import { lookAt } from "../base/look.ts";
-import { TRIAL_NAME } from "../base/paths.ts";
+import { WRITE_PROBE_NAME } from "../base/paths.ts";
 
 /**
  * Writes a file of so many bytes to disk, and removes it: nothing else tells a full disk, a quota, a
  * read-only filesystem, or a disk that hangs. Null where it worked, or where there is no such directory yet: the first
  * window makes it.
  */
-export async function tryDirectory(path: string, bytes: number): Promise<Refusal | null> {
+export async function probeWrite(path: string, bytes: number): Promise<Refusal | null> {
   const look = await lookAt(path, true);
   if (look === null) return null;
   if (look.kind !== "directory") {
     return refusal(
       EXIT.badSetup,
       "path-unusable",
-      `${path} is ${look.kind === "file" ? "a file" : "no directory"}; want a directory`,
+      `${path} is ${look.kind === "file" ? "a file" : "no directory"}; expected a directory`,
       `Move it away: mv ${path} ${path}.old`,
       `mv ${path} ${path}.old`,
     );
   }
-  const trial = `${path}/${TRIAL_NAME}`;
+  const trial = `${path}/${WRITE_PROBE_NAME}`;
   try {
     await diskAnswered(path);
     using file = await Deno.open(trial, { write: true, create: true, truncate: true, mode: 0o600 });

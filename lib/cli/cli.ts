@@ -121,7 +121,7 @@ function callerName(what: string) {
     metavar: "NAME",
     errors: {
       invalidChoice: (input, names) => [
-        text(`${what} is "${input}", wanted one of ${names.join(", ")}. `),
+        text(`${what} is "${input}", expected one of ${names.join(", ")}. `),
         ...didYouMean(findSimilar(input, names)),
       ],
     },
@@ -142,7 +142,7 @@ const dryRun = option("--dry-run", {
 /** Options that choose another than the usual form of a caller's hooks. */
 const formOptions = {
   legacy: option("--legacy", {
-    description: message`vmware: the script names of old, for products that call no other`,
+    description: message`vmware: the legacy script names, for products that call no other`,
   }),
   direct: option("--direct", {
     description: message`qemu: in place of the dispatcher, so that a failing freeze is heard`,
@@ -162,7 +162,7 @@ function duration(name: string, minMs: number, maxMs: number): ValueParser<"sync
       return ms !== null && ms >= minMs && ms <= maxMs ? { success: true, value: ms } : {
         success: false,
         error: [
-          text(`${name} is "${input}", wanted ${range}, written like 500ms, 8s or 2m.`),
+          text(`${name} is "${input}", expected ${range}, written like 500ms, 8s or 2m.`),
         ],
       };
     },
@@ -204,8 +204,9 @@ const COMMANDS: readonly Command[] = [
     details: `
 Opens a window: waits until no long statement is in the way, locks every
 configured server, writes binlog coordinates to disk, flushes the disks, and
-returns while a background process keeps the lock. Close it with post-thaw. If
-nobody does, the lock ends by itself after hold_timeout (60s unless set).
+returns while a background process keeps the lock. Close it with post-thaw.
+Otherwise the lock is released automatically after hold_timeout (60s unless
+set).
 
 Exit 0: every server is locked, its data is on disk, and its coordinates are
 recorded on disk. After any other exit nothing is locked by this call.
@@ -310,11 +311,11 @@ Example: locktables rehearse --hold 500ms`,
     brief: "Put hooks where the snapshot's caller looks for them",
     details: `
 CALLER is who takes the snapshot; ${PROGRAM} install --list shows each with its
-paths, its rules and its limits. Files of somebody else's are never overwritten
-(exit 22, names the file), directories are made, switches of the caller's are
-set; what cannot be done here is told. Safe to repeat.
+paths, its rules and its limits. Files that it did not create are never
+overwritten (exit 22, names the file). It makes directories, sets the caller's
+switches, and prints what it cannot do itself. Safe to repeat.
 
-Exit 0: the hooks are in place, and were looked at again.
+Exit 0: the hooks are in place, and have been verified.
 
 Examples: ${PROGRAM} install vmware
           ${PROGRAM} install qemu --direct --dry-run`,
@@ -385,7 +386,7 @@ Exit 0: printed.`,
           metavar: "SHELL",
           errors: {
             invalidChoice: (input, names) => [
-              text(`SHELL is "${input}", wanted one of ${names.join(", ")}.`),
+              text(`SHELL is "${input}", expected one of ${names.join(", ")}.`),
             ],
           },
         }),
@@ -427,8 +428,9 @@ const ALONE = ["--help", "--version"] as const;
 export async function cli(args: readonly string[]): Promise<ExitCode> {
   const [first, ...rest] = args;
   if (first === undefined) {
-    const names = COMMANDS.map(({ name }) => name).join("|");
-    return await refuse(`No command. Usage: ${PROGRAM} ${names}.`);
+    await print(overview());
+    // Not a success: a hook that has lost its argument must not be taken for a lock.
+    return EXIT.usage;
   }
   const shell = SHELL_NAMES.find((name) => name === rest[0]);
   if (first === "completions" && rest[1] === "--" && shell !== undefined) {
@@ -571,7 +573,7 @@ ${
       [`rm ${WAIT_FOR_SNAPSHOT}`, "unlock without this program"],
     ])
   }
-  The lock also ends by itself after hold_timeout: 60s unless set.
+  The lock is also released automatically after hold_timeout: 60s unless set.
 
 Exit codes:
 ${table(Object.entries(EXIT_TEXTS).map(([code, meaning]) => [code.padStart(2), meaning]))}

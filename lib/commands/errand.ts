@@ -5,7 +5,7 @@ import { diskAnswered, readFromDisk } from "../base/disk.ts";
 import { EXIT, type ExitCode } from "../base/refusal.ts";
 import { errandInput, type ErrandName } from "../base/errand.ts";
 import { ROOT } from "../base/look.ts";
-import { RECORD_FILE, RUN_DIR, STATE_DIR, TRIAL_NAME } from "../base/paths.ts";
+import { RECORD_FILE, RUN_DIR, STATE_DIR, WRITE_PROBE_NAME } from "../base/paths.ts";
 import { isBelieved, STATE_DIRECTORY } from "../base/private_directory.ts";
 import type { WindowRecord } from "../window/record.ts";
 
@@ -27,15 +27,15 @@ const ERRANDS: Readonly<Record<ErrandName, (input: unknown) => Promise<unknown>>
     await discard();
     return null;
   },
-  async "remove-trial"() {
+  async "remove-probe"() {
     for (const directory of [RUN_DIR, STATE_DIR]) {
-      await Deno.remove(`${directory}/${TRIAL_NAME}`).catch(() => {}); // it may never have come to be
+      await Deno.remove(`${directory}/${WRITE_PROBE_NAME}`).catch(() => {}); // it may never have come to be
     }
     return null;
   },
-  async "cut-sessions"(input) {
-    const { cutSessions } = await import("../locker/cut_sessions.ts");
-    return await cutSessions(input as WindowRecord);
+  async "kill-sessions"(input) {
+    const { killSessions } = await import("../locker/kill_sessions.ts");
+    return await killSessions(input as WindowRecord);
   },
   touch: (input) => touch(input as readonly string[]),
 };

@@ -192,7 +192,7 @@ async function closeWithoutLocker(): Promise<Closing> {
   const record = last.outcome === null ? recordOfDeadLocker(last, systemClock.now()) : last;
   if (last.outcome === null) {
     // Its socket is closed, which ends a lock that is held; on MySQL not one that still waits.
-    if (!last.was_held) await cutSessions(last);
+    if (!last.was_held) await killSessions(last);
     // Only on this path: a locker that could, has written its record itself.
     const written = await runErrand<Refusal | null>(
       "close-record",
@@ -210,11 +210,11 @@ async function closeWithoutLocker(): Promise<Closing> {
 async function cutSilentLocker(): Promise<string> {
   const window = parseRecord(readIfThere(WINDOW_FILE));
   if (window === null) return "It had not locked yet. See: ps -ef | grep locker";
-  return `${await cutSessions(window)}. End it: kill -9 ${window.locker_pid}`;
+  return `${await killSessions(window)}. End it: kill -9 ${window.locker_pid}`;
 }
 
 /** The usual thaw has a locker that does this itself. */
-async function cutSessions(window: WindowRecord): Promise<string> {
-  const cut = await runErrand<string>("cut-sessions", window, CUT_LIMIT_MS);
+async function killSessions(window: WindowRecord): Promise<string> {
+  const cut = await runErrand<string>("kill-sessions", window, CUT_LIMIT_MS);
   return cut?.value ?? `Its sessions could not be ended within ${CUT_LIMIT_MS} ms`;
 }

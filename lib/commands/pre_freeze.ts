@@ -183,7 +183,7 @@ async function endLocker(child: Deno.ChildProcess): Promise<Refusal> {
   const status = ended ?? await atMost(child.status, END_LIMIT_MS, null);
   const window = parseRecord(readIfThere(WINDOW_FILE));
   // On MySQL a lock statement that waits outlives its client.
-  if (window !== null) await runErrand("cut-sessions", window, CUT_LIMIT_MS);
+  if (window !== null) await runErrand("kill-sessions", window, CUT_LIMIT_MS);
   clearRunDirectory();
   await runErrand("discard-reserved", null, DISCARD_LIMIT_MS, "goes-on");
   const silent = wasAlive ? await silentPath([OPTION_FILE, STATE_DIR, ...KNOWN_SOCKETS]) : null;

@@ -55,7 +55,7 @@ export function planSwitch(
   if (current !== null && !one.offValues.includes(current) && !replace) {
     return refuse(
       "foreign-hook",
-      `${path} has ${key}=${current}, wanted ${value}`,
+      `${path} has ${key}=${current}, expected ${value}`,
       `${set}, or add --replace, and uninstall puts it back`,
     );
   }

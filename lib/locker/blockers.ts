@@ -29,14 +29,14 @@ export async function waitForBlockers(run: LockerRun): Promise<Refusal | null> {
       );
     }
     const blockers = looks.flatMap(({ blockers }) => blockers);
-    const newborn = looks.map(({ newborn }) => newborn);
-    first ??= newborn;
+    const youngReaders = looks.map(({ youngReaders }) => youngReaders);
+    first ??= youngReaders;
     const isGrown = elapsedMs(since, run.now()) >= limits.grownMs ||
-      !newborn.some((seen, at) => hasSameStatement(seen, first?.[at] ?? []));
+      !youngReaders.some((seen, at) => hasSameStatement(seen, first?.[at] ?? []));
     const crowded = looks.find(({ crowded }) => crowded !== null)?.crowded?.why ?? null;
     if (blockers.length === 0 && crowded === null) {
       if (isGrown) return null;
-      await pause(limits.newbornPauseMs);
+      await pause(limits.youngReaderPauseMs);
       continue;
     }
     if (leftMs(run) <= settings.lockWaitTimeoutMs + limits.guardPauseMs) {
@@ -90,7 +90,7 @@ function crowdedOut(why: string): Refusal {
   return refusal(
     EXIT.lockNotObtained,
     "connections-near-limit",
-    `Nothing was locked, because the clients that wait would fill the server: ${why}`,
+    `Nothing was locked, because waiting clients would reach max_connections: ${why}`,
     "Raise max_connections, or connection_mark in [locktables]",
   );
 }

@@ -7,7 +7,7 @@ export interface LockerLimits {
   /** How often the guard looks again for blockers. */
   readonly guardPauseMs: number;
   /** The same for readers that have just begun: most of them are gone a moment later. */
-  readonly newbornPauseMs: number;
+  readonly youngReaderPauseMs: number;
   /** From here on the server says that a statement is a second old. */
   readonly grownMs: number;
   /** Pause between two attempts, in `lock_wait_timeout`s: writers have most of the time. */
@@ -34,7 +34,7 @@ export interface LockerLimits {
 export const LOCKER_LIMITS: LockerLimits = {
   tickMs: 100,
   guardPauseMs: 200,
-  newbornPauseMs: 20,
+  youngReaderPauseMs: 20,
   grownMs: 1_100,
   attemptPauseFactor: 2,
   flushEverythingShare: 0.5,

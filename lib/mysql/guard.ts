@@ -118,7 +118,7 @@ export function findBlockers(processList: readonly Row[], policy: GuardPolicy): 
  * leaves everybody else who reads its tables waiting until it ends
  * (`docs/locking.md#12-how-lock_wait_timeout-bounds-it`).
  */
-export function findNewborn(processList: readonly Row[], policy: GuardPolicy): Blocker[] {
+export function findYoungReaders(processList: readonly Row[], policy: GuardPolicy): Blocker[] {
   return policy.method.waitsForReaders(policy.can)
     ? findInTheWay(processList, policy)
       .filter(({ kind, age_s }) => kind === "reader" && age_s === 0)

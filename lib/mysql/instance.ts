@@ -15,8 +15,8 @@ import {
   byCause,
   findBlockers,
   findIdleBlockers,
-  findNewborn,
   findVictims,
+  findYoungReaders,
 } from "./guard.ts";
 import { inexactPosition, lagsUnderStage } from "./image_position.ts";
 import { KEEPALIVE, keepAlive, KEEPALIVE_LIMIT_MS, WAIT_TIMEOUT_S } from "./keepalive.ts";
@@ -135,7 +135,7 @@ export interface Instance {
 export interface Look {
   readonly blockers: readonly Blocker[];
   /** Readers too young for the server to say how old they are. */
-  readonly newborn: readonly Blocker[];
+  readonly youngReaders: readonly Blocker[];
   /** Blockers whose statement was killed. */
   readonly killed: readonly Blocker[];
   /** Why the server cannot take a queue of waiting clients now, or null. */
@@ -374,7 +374,7 @@ function instanceOf(opened: OpenedInstance): Instance {
           orBlind("the number of clients", () => crowd.look(lockSession, isLockSent), null, noted),
         ]);
         const blockers = await findAll(choice.method, rows, noted);
-        const newborn = findNewborn(rows, { ...policy, method: choice.method });
+        const youngReaders = findYoungReaders(rows, { ...policy, method: choice.method });
         const victims = mayKill ? findVictims(seen, blockers, options.killLongQueries) : [];
         seen = blockers;
         const killed: Blocker[] = [];
@@ -393,7 +393,7 @@ function instanceOf(opened: OpenedInstance): Instance {
           }
           killed.push(victim);
         }
-        return { blockers, newborn, killed, crowded, blind };
+        return { blockers, youngReaders, killed, crowded, blind };
       } catch (error) {
         return refusalFor(error, "Cannot look for statements in the way of a lock", subject);
       }

@@ -29,7 +29,7 @@ export async function kill(control: Session, session: Session): Promise<void> {
 }
 
 /**
- * Ends a lock session whose locker does not answer, so that the customers need not wait for
+ * Ends a lock session whose locker does not answer, so that the clients need not wait for
  * `wait_timeout`. Null when it is gone, else why it may not be.
  */
 export async function killLockSession(

@@ -8,6 +8,6 @@ export const KILL_LIMIT_MS = 1_000;
 
 /**
  * Longest wait for the coordinates before a release. They wait only where somebody rotates
- * the binlog on a frozen disk; the customers are not kept waiting for a proof.
+ * the binlog on a frozen disk; the clients are not kept waiting for a proof.
  */
 export const PROOF_LIMIT_MS = 500;

@@ -208,7 +208,7 @@ function readOne(
   if (reading.filesRead > MAX_FILES) {
     return badFile(
       `Option file ${shown(reading.top)} includes more than ${MAX_FILES} files; ` +
-        `want fewer${from === null ? "" : `, stopped at ${place(from)}`}`,
+        `expected fewer${from === null ? "" : `, stopped at ${place(from)}`}`,
       `Look for files that include each other: grep -rn '!include' ${shown(reading.top)}`,
     );
   }
@@ -229,7 +229,7 @@ function readOne(
     case "not-a-file":
       if (from === null) {
         return badFile(
-          `Option file ${shown(path)} is ${shown(read.why)}; want a regular file`,
+          `Option file ${shown(path)} is ${shown(read.why)}; expected a regular file`,
           `Look at it: ls -ld ${shown(path)}`,
         );
       }
@@ -278,7 +278,7 @@ function readLines(
       const end = line.indexOf("]");
       if (end < 0) {
         return badFile(
-          `Wrong group definition in option file ${place(at)}: ${shown(line)}; want [name]`,
+          `Wrong group definition in option file ${place(at)}: ${shown(line)}; expected [name]`,
           `Close the bracket in line ${at.line} of ${shown(file)}`,
           commentOut(at),
         );
@@ -379,7 +379,7 @@ function followDirective(
   if (target === "") {
     return badFile(
       `Wrong '!${keyword}' directive in option file ${place(at)}: it names no path; ` +
-        `want !${keyword} PATH`,
+        `expected !${keyword} PATH`,
       `Complete or remove line ${at.line} of ${shown(at.file)}`,
       commentOut(at),
     );
@@ -410,7 +410,7 @@ function includeDirectory(
       return badFile(
         `Option file ${place(at)}: !includedir ${
           shown(dir)
-        } names no directory; want one that exists`,
+        } names no directory; expected one that exists`,
         `Create it (mkdir ${shown(dir)}) or remove line ${at.line} of ${shown(at.file)}`,
         commentOut(at),
       );
@@ -463,10 +463,10 @@ function untrusted(path: string, part: LoosePart, from: Place | null): Refusal {
   const remedy = `chown root ${word} && chmod go-w ${word}`;
   const what = part.path === path ? "it" : shown(part.path);
   const why = part.why === "owner"
-    ? `${what} belongs to the user ${part.uid}; want root`
+    ? `${what} belongs to the user ${part.uid}; expected root`
     : `${what} has mode ${
       part.mode.toString(8).padStart(4, "0")
-    }; want nobody but root to write it`;
+    }; expected nobody but root to write it`;
   return refusal(
     EXIT.badSetup,
     `option-file-${part.why}`,
@@ -482,14 +482,16 @@ function untrusted(path: string, part: LoosePart, from: Place | null): Refusal {
 function optionWithoutGroup(line: string, at: Place): Refusal {
   if (line.startsWith("\u{feff}")) {
     return badFile(
-      `Option file ${place(at)} starts with a UTF-8 byte order mark; want none, ` +
+      `Option file ${place(at)} starts with a UTF-8 byte order mark; expected none, ` +
         "the clients take it for an option without a group",
       `Remove it: ${withoutByteOrderMark(at.file)}`,
       withoutByteOrderMark(at.file),
     );
   }
   return badFile(
-    `Found option without preceding group in option file ${place(at)}; want a [client] line before`,
+    `Found option without preceding group in option file ${
+      place(at)
+    }; expected a [client] line before`,
     `Put a line with [client] above line ${at.line} of ${shown(at.file)}`,
     groupAbove(at, "client"),
   );

@@ -27,7 +27,7 @@ function read(path: string): FileRead {
     // Before reading, because opening a FIFO waits for its writer.
     if (!info.isFile) return { kind: "not-a-file", why: kindOf(info) };
     if (info.size > MAX_BYTES) {
-      return { kind: "invalid", why: `it has ${info.size} bytes, want at most ${MAX_BYTES}` };
+      return { kind: "invalid", why: `it has ${info.size} bytes, expected at most ${MAX_BYTES}` };
     }
     const worldWritable = ((info.mode ?? 0) & OTHER_WRITE) !== 0;
     if (worldWritable) return { kind: "text", text: "", worldWritable };

@@ -63,7 +63,7 @@ export interface Settings {
   readonly killLongQueries: "off" | "select" | "all";
   /**
    * Share of `max_connections` from which the lock is let go, because a server full of waiting
-   * writers refuses customers; null: never.
+   * writers refuses clients; null: never.
    */
   readonly connectionMark: number | null;
   /** What pre-freeze tells its caller when it has no lock. */
@@ -474,7 +474,7 @@ function strayGroup(options: readonly OptionLine[], names: readonly string[]): R
     if (!known.includes(group)) {
       return refuse(
         `Unknown group [${shown(option.group)}] at ${placed(option)}; ` +
-          `want ${oneOf(known.map((name) => `[${name}]`))}`,
+          `expected ${oneOf(known.map((name) => `[${name}]`))}`,
         `Rename the group, or name its instance: instances=main,reporting in [${OWN_GROUP}]`,
         commentOut(option),
       );
@@ -482,7 +482,7 @@ function strayGroup(options: readonly OptionLine[], names: readonly string[]): R
     if (!isConnection(option.key) && !option.loose) {
       return refuse(
         `Bad setting ${placed(option)} in [${shown(option.group)}]; ` +
-          `want ${oneOf(CONNECTION_KEYS)} in the group of one instance`,
+          `expected ${oneOf(CONNECTION_KEYS)} in the group of one instance`,
         isOwn(option.key)
           ? `Move line ${option.line} of ${shown(option.file)} to [${OWN_GROUP}], ` +
             "it is for all instances"
@@ -534,7 +534,7 @@ function unknownKey(option: OptionLine): Refusal {
   const known = [...Object.keys(OWN_EXAMPLES), ...CONNECTION_KEYS];
   const near = nearest(option.key, known);
   return refuse(
-    `Unknown setting ${placed(option)} in [${OWN_GROUP}]; want ` +
+    `Unknown setting ${placed(option)} in [${OWN_GROUP}]; expected ` +
       (near === null ? oneOf(known.map(documented)) : documented(near)),
     near === null
       ? `Correct or remove line ${option.line} of ${shown(option.file)}`
@@ -555,7 +555,7 @@ function badValue(
     : option.value === ""
     ? "is empty"
     : `is ${shown(option.value)}`;
-  return refuse(`Bad setting ${placed(option)} ${current}; want ${wanted}`, hint, remedy);
+  return refuse(`Bad setting ${placed(option)} ${current}; expected ${wanted}`, hint, remedy);
 }
 
 function ownHint(option: OptionLine): string {

@@ -53,7 +53,7 @@ export function tooManyConnections(why: string): Refusal {
   return refusal(
     EXIT.lockNotObtained,
     "connections-near-limit",
-    `The server was about to refuse customers: ${why}`,
+    `The server was about to refuse clients: ${why}`,
     "Nothing is locked; raise max_connections, or connection_mark in [locktables]",
   );
 }

@@ -19,12 +19,14 @@ export interface Rehearsal {
 
 /** What post-thaw says after {@linkcode isUnseenEnd}. */
 export function unseenLine(record: WindowRecord): string {
-  return `The snapshot is not quiesced: pre-freeze was killed at ${record.closed_at} before its answer, which VMware Tools take for a success. See dmesg | tail, and take the snapshot again`;
+  return `The snapshot is not quiesced: pre-freeze was killed at ${record.closed_at} before its answer; VMware Tools treat that as success. See dmesg | tail, and take the snapshot again`;
 }
 
 /** What pre-freeze says when the server is frozen. */
 export function frozenLine(record: WindowRecord): string {
-  return `Frozen: ${instancesOf(record)}; on disk; lets go by itself at ${record.deadline}`;
+  return `Frozen: ${
+    instancesOf(record)
+  }; on disk; releases the lock automatically at ${record.deadline}`;
 }
 
 /** What post-thaw says of a closed window. */
@@ -51,9 +53,9 @@ export function statusText(window: WindowRecord | null, last: WindowRecord | nul
     `A window is open (${window.phase}) since ${window.opened_at}${
       window.caller === null ? "" : `, opened by ${window.caller}`
     }.`,
-    ...(window.locked_at === null
-      ? []
-      : [`Locked since ${window.locked_at}; lets go by itself at ${window.deadline}.`]),
+    ...(window.locked_at === null ? [] : [
+      `Locked since ${window.locked_at}; releases the lock automatically at ${window.deadline}.`,
+    ]),
     ...window.instances.map((one) => `  ${one.name}: ${one.label}, ${one.method_reason}`),
   ].join("\n");
   return `${now}\n${last === null ? "No window before." : lastText(last)}`;
@@ -105,7 +107,7 @@ function whatHappened(record: WindowRecord): string {
     case "hold-timeout":
       return `expired at ${at}, hold_timeout (${record.hold_timeout_ms} ms) after it was taken`;
     case "connections-near-limit":
-      return `was let go at ${at}, before the server would have refused customers${detail}`;
+      return `was released at ${at}, before the server would have refused clients${detail}`;
     case "thaw-hook":
       return `was released at ${at} by the thaw hook, and its post-thaw did not follow`;
     case "lock-file-removed":

@@ -33,7 +33,7 @@ const CASES: readonly (readonly [string, Partial<PrivacyFacts>, string | RegExp]
   ["another's, with files of ours", { uid: NOBODY, ...FULL }, /user 65534, and is not empty/],
   ["another's, with other files", { uid: NOBODY, ...UNSUSPECTED }, /user 65534, and is not empty/],
   ["a link", { kind: "link" }, /is a symbolic link/],
-  ["a file", { kind: "other" }, /is a file; want a directory/],
+  ["a file", { kind: "other" }, /is a file; expected a directory/],
   [
     "another's file in it",
     { isEmpty: false, inside: [{ ...OURS, uid: NOBODY }] },

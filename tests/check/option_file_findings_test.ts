@@ -89,7 +89,7 @@ Deno.test("option file: a mode is told with what it should be", () => {
   assert.deepEqual(found.map(({ code, remedy }) => [code, remedy]), [
     ["option-file-readable", `chmod 0600 "/x/it's"`],
   ]);
-  assert.match(found[0]?.title ?? "", /mode 0664; want 0600/);
+  assert.match(found[0]?.title ?? "", /mode 0664; expected 0600/);
   const good = { ...look, mode: 0o400, uid: 0 };
   assert.deepEqual(
     optionFileFindings({

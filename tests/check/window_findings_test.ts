@@ -93,7 +93,7 @@ const CASES: readonly WindowCase[] = [
     },
     codes: ["window-open"],
     title:
-      /^A window is open \(held\) since 2026-.*, opened by qemu; it lets go by itself at 2026-/,
+      /^A window is open \(held\) since 2026-.*, opened by qemu; it releases the lock automatically at 2026-/,
     remedy: "locktables post-thaw",
   },
   {
@@ -208,9 +208,13 @@ const DIRECTORIES: readonly (readonly [
   [
     "one that others may enter is told",
     { ...PRIVATE, mode: 0o711 },
-    /mode 0711 .*user 0; want 0700/,
+    /mode 0711 .*user 0; expected 0700/,
   ],
-  ["one of somebody else's is told", { ...PRIVATE, uid: 33 }, /the user 33; want 0700 and root/],
+  [
+    "one of somebody else's is told",
+    { ...PRIVATE, uid: 33 },
+    /the user 33; expected 0700 and root/,
+  ],
 ];
 
 for (const [sentence, look, title] of DIRECTORIES) {

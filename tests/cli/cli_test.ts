@@ -100,11 +100,12 @@ Deno.test("command line: help on a caller's verb explains the command and freeze
   }
 });
 
+Deno.test("command line: without a word it prints the help, and is no success", async () => {
+  const { out } = await locktables("--help");
+  assert.deepEqual(await locktables(""), { code: 2, out, err: "" });
+});
+
 const MISTAKES: readonly (readonly [line: string, says: string])[] = [
-  [
-    "",
-    "No command. Usage: locktables pre-freeze|post-thaw|status|check|rehearse|install|uninstall|completions|help. Run: locktables --help",
-  ],
   ["statsu", 'Unknown command "statsu". Did you mean status? Run: locktables --help'],
   ["pre-freze", 'Unknown command "pre-freze". Did you mean pre-freeze? Run: locktables --help'],
   ["freez", 'Unknown command "freez". Did you mean freeze? Run: locktables --help'],
@@ -112,7 +113,7 @@ const MISTAKES: readonly (readonly [line: string, says: string])[] = [
   ["constructor", 'Unknown command "constructor". Run: locktables --help'],
   [
     "completions constructor --",
-    'SHELL is "constructor", wanted one of bash, zsh, fish. Run: locktables completions --help',
+    'SHELL is "constructor", expected one of bash, zsh, fish. Run: locktables completions --help',
   ],
   ["statsu --help", 'Unknown command "statsu". Did you mean status? Run: locktables --help'],
   ["help statsu", 'Unknown command "statsu". Did you mean status? Run: locktables --help'],
@@ -132,13 +133,13 @@ const MISTAKES: readonly (readonly [line: string, says: string])[] = [
   ["status --json --json", "--json cannot be used multiple times. Run: locktables status --help"],
   [
     "pre-freeze --caller vmwar",
-    `--caller is "vmwar", wanted one of ${
+    `--caller is "vmwar", expected one of ${
       CALLERS.join(", ")
     }. Did you mean vmware? Run: locktables pre-freeze --help`,
   ],
   [
     "post-thaw --caller aw",
-    `--caller is "aw", wanted one of ${
+    `--caller is "aw", expected one of ${
       CALLERS.join(", ")
     }. Did you mean aws? Run: locktables post-thaw --help`,
   ],
@@ -146,7 +147,7 @@ const MISTAKES: readonly (readonly [line: string, says: string])[] = [
   ...["2", "2h", "-1s", "1.5s", "901s", "x"].map((hold) =>
     [
       `rehearse --hold ${hold}`,
-      `--hold is "${hold}", wanted 0s to 15m, written like 500ms, 8s or 2m. Run: locktables rehearse --help`,
+      `--hold is "${hold}", expected 0s to 15m, written like 500ms, 8s or 2m. Run: locktables rehearse --help`,
     ] as const
   ),
   ["rehearse --hold", "--hold requires DURATION. Run: locktables rehearse --help"],
@@ -156,7 +157,7 @@ const MISTAKES: readonly (readonly [line: string, says: string])[] = [
   ],
   [
     "completions pwsh",
-    'SHELL is "pwsh", wanted one of bash, zsh, fish. Run: locktables completions --help',
+    'SHELL is "pwsh", expected one of bash, zsh, fish. Run: locktables completions --help',
   ],
 ];
 

@@ -104,7 +104,7 @@ function assertEnd(result: SandboxResult, { code, says, withinMs }: DiskCase): v
   const said = `${result.stdout}${result.stderr}`;
   assert.match(said, says);
   assert.equal(result.code, code, said);
-  assert.ok(result.ms < withinMs + SLACK_MS, `took ${result.ms} ms, want ${withinMs}: ${said}`);
+  assert.ok(result.ms < withinMs + SLACK_MS, `took ${result.ms} ms, expected ${withinMs}: ${said}`);
 }
 
 Deno.test("every command ends within its bound, and says truly which path is in trouble", (step) =>

@@ -463,7 +463,7 @@ const REFUSED: readonly Refused[] = [
   {
     name: "a program of another version",
     prepare: (ground) => ground.pin({ version: "9.9.10" }),
-    says: /does not run here: it says "locktables 9\.9\.9", wanted "locktables 9\.9\.10"\./,
+    says: /does not run here: it says "locktables 9\.9\.9", expected "locktables 9\.9\.10"\./,
   },
   {
     name: "a program that does not run",

@@ -219,7 +219,7 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
         breaking("look");
         const seen = turn(server.looks ?? [], looks, at) ?? {};
         if (isRefusal(seen)) return seen;
-        return { blockers: [], newborn: [], killed: [], crowded: null, blind: [], ...seen };
+        return { blockers: [], youngReaders: [], killed: [], crowded: null, blind: [], ...seen };
       },
       async lock() {
         breaking("lock");

@@ -464,7 +464,7 @@ const ORDERINGS: readonly Ordering[] = [
   {
     name: "a reader that has just begun, and ends",
     guest: {
-      servers: [{ looks: [{ newborn: [{ ...blocker, kind: "reader" }] }, {}] }],
+      servers: [{ looks: [{ youngReaders: [{ ...blocker, kind: "reader" }] }, {}] }],
     },
     given: async (world) => {
       await hold(world);

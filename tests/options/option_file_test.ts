@@ -368,7 +368,7 @@ for (const { name, text, more, says } of REFUSED) {
 Deno.test("a directory in place of the option file is refused", () => {
   const reader = memoryReader({ files: { [`${TOP}/a.cnf`]: "" } });
   const { summary } = refused(readOptionFile(reader, TOP));
-  assert.equal(summary, `Option file ${TOP} is a directory; want a regular file`);
+  assert.equal(summary, `Option file ${TOP} is a directory; expected a regular file`);
 });
 
 Deno.test("an error in a file of an includedir ends the reading", () => {

@@ -122,179 +122,182 @@ for (const [lines, changed] of ACCEPTED) {
 const REFUSED: readonly (readonly [line: string, summary: string])[] = [
   [
     "method=BACKUP",
-    "Bad setting /root/.my.cnf:2: method is BACKUP; want one of auto, ftwrl, backup-stage",
+    "Bad setting /root/.my.cnf:2: method is BACKUP; expected one of auto, ftwrl, backup-stage",
   ],
   [
     "method",
-    "Bad setting /root/.my.cnf:2: method has no value; want one of auto, ftwrl, backup-stage",
+    "Bad setting /root/.my.cnf:2: method has no value; expected one of auto, ftwrl, backup-stage",
   ],
   [
     "kill_long_queries=yes",
-    "Bad setting /root/.my.cnf:2: kill_long_queries is yes; want one of off, select, all",
+    "Bad setting /root/.my.cnf:2: kill_long_queries is yes; expected one of off, select, all",
   ],
   [
     "connection_mark=9%",
-    "Bad setting /root/.my.cnf:2: connection_mark is 9%; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is 9%; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark=09%",
-    "Bad setting /root/.my.cnf:2: connection_mark is 09%; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is 09%; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark=0%",
-    "Bad setting /root/.my.cnf:2: connection_mark is 0%; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is 0%; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark=101%",
-    "Bad setting /root/.my.cnf:2: connection_mark is 101%; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is 101%; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark=999%",
-    "Bad setting /root/.my.cnf:2: connection_mark is 999%; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is 999%; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark=-50%",
-    "Bad setting /root/.my.cnf:2: connection_mark is -50%; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is -50%; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark=90",
-    "Bad setting /root/.my.cnf:2: connection_mark is 90; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is 90; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark=0.9",
-    "Bad setting /root/.my.cnf:2: connection_mark is 0.9; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is 0.9; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark=90.5%",
-    "Bad setting /root/.my.cnf:2: connection_mark is 90.5%; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is 90.5%; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark=90 %",
-    "Bad setting /root/.my.cnf:2: connection_mark is 90 %; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is 90 %; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark=1e1%",
-    "Bad setting /root/.my.cnf:2: connection_mark is 1e1%; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is 1e1%; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark=OFF",
-    "Bad setting /root/.my.cnf:2: connection_mark is OFF; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is OFF; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark=none",
-    "Bad setting /root/.my.cnf:2: connection_mark is none; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is none; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark",
-    "Bad setting /root/.my.cnf:2: connection_mark has no value; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark has no value; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_mark=",
-    "Bad setting /root/.my.cnf:2: connection_mark is empty; want a share from 10% to 100%, or off",
+    "Bad setting /root/.my.cnf:2: connection_mark is empty; expected a share from 10% to 100%, or off",
   ],
   [
     "connection_marc=90%",
-    "Unknown setting /root/.my.cnf:2: connection_marc in [locktables]; want connection_mark",
+    "Unknown setting /root/.my.cnf:2: connection_marc in [locktables]; expected connection_mark",
   ],
   [
     "kill_long_queries=SELECT",
-    "Bad setting /root/.my.cnf:2: kill_long_queries is SELECT; want one of off, select, all",
+    "Bad setting /root/.my.cnf:2: kill_long_queries is SELECT; expected one of off, select, all",
   ],
   [
     "kill_long_queries",
-    "Bad setting /root/.my.cnf:2: kill_long_queries has no value; want one of off, select, all",
+    "Bad setting /root/.my.cnf:2: kill_long_queries has no value; expected one of off, select, all",
   ],
-  ["on_failure=", "Bad setting /root/.my.cnf:2: on_failure is empty; want one of abort, proceed"],
+  [
+    "on_failure=",
+    "Bad setting /root/.my.cnf:2: on_failure is empty; expected one of abort, proceed",
+  ],
   [
     "hold_timeout=16m",
-    "Bad setting /root/.my.cnf:2: hold_timeout is 16m; want a duration from 1s to 15m",
+    "Bad setting /root/.my.cnf:2: hold_timeout is 16m; expected a duration from 1s to 15m",
   ],
   [
     "hold-timeout=999ms",
-    "Bad setting /root/.my.cnf:2: hold-timeout is 999ms; want a duration from 1s to 15m",
+    "Bad setting /root/.my.cnf:2: hold-timeout is 999ms; expected a duration from 1s to 15m",
   ],
   [
     "hold_timeout=60",
-    "Bad setting /root/.my.cnf:2: hold_timeout is 60; want a duration with its unit ms, s or m, from 1s to 15m",
+    "Bad setting /root/.my.cnf:2: hold_timeout is 60; expected a duration with its unit ms, s or m, from 1s to 15m",
   ],
   [
     "freeze_timeout=1h",
-    "Bad setting /root/.my.cnf:2: freeze_timeout is 1h; want a duration from 1s to 15m",
+    "Bad setting /root/.my.cnf:2: freeze_timeout is 1h; expected a duration from 1s to 15m",
   ],
   [
     "lock_wait_timeout=61s",
-    "Bad setting /root/.my.cnf:2: lock_wait_timeout is 61s; want a duration from 1s to 1m",
+    "Bad setting /root/.my.cnf:2: lock_wait_timeout is 61s; expected a duration from 1s to 1m",
   ],
   [
     "lock_wait_timeout=500ms",
-    "Bad setting /root/.my.cnf:2: lock_wait_timeout is 500ms; want a duration from 1s to 1m",
+    "Bad setting /root/.my.cnf:2: lock_wait_timeout is 500ms; expected a duration from 1s to 1m",
   ],
   [
     "long_query_guard=0s",
-    "Bad setting /root/.my.cnf:2: long_query_guard is 0s; want a duration from 100ms to 15m",
+    "Bad setting /root/.my.cnf:2: long_query_guard is 0s; expected a duration from 100ms to 15m",
   ],
   [
     "loose-hold_timeout=x",
-    "Bad setting /root/.my.cnf:2: loose-hold_timeout is x; want a duration from 1s to 15m",
+    "Bad setting /root/.my.cnf:2: loose-hold_timeout is x; expected a duration from 1s to 15m",
   ],
   [
     "instances=a,,b",
-    "Bad setting /root/.my.cnf:2: instances is a,,b; want different names of letters, digits, _ and - with commas between them",
+    "Bad setting /root/.my.cnf:2: instances is a,,b; expected different names of letters, digits, _ and - with commas between them",
   ],
   [
     "instances=a,A",
-    "Bad setting /root/.my.cnf:2: instances is a,A; want different names of letters, digits, _ and - with commas between them",
+    "Bad setting /root/.my.cnf:2: instances is a,A; expected different names of letters, digits, _ and - with commas between them",
   ],
   [
     "instances",
-    "Bad setting /root/.my.cnf:2: instances has no value; want different names of letters, digits, _ and - with commas between them",
+    "Bad setting /root/.my.cnf:2: instances has no value; expected different names of letters, digits, _ and - with commas between them",
   ],
   [
     "hold_timout=8s",
-    "Unknown setting /root/.my.cnf:2: hold_timout in [locktables]; want hold_timeout",
+    "Unknown setting /root/.my.cnf:2: hold_timout in [locktables]; expected hold_timeout",
   ],
   [
     "hodl-timeout=8s",
-    "Unknown setting /root/.my.cnf:2: hodl-timeout in [locktables]; want hold_timeout",
+    "Unknown setting /root/.my.cnf:2: hodl-timeout in [locktables]; expected hold_timeout",
   ],
   [
     "lock_wait=8s",
-    "Unknown setting /root/.my.cnf:2: lock_wait in [locktables]; want lock_wait_timeout",
+    "Unknown setting /root/.my.cnf:2: lock_wait in [locktables]; expected lock_wait_timeout",
   ],
-  ["pasword=s3cret", "Unknown setting /root/.my.cnf:2: pasword in [locktables]; want password"],
-  ["pass=s3cret", "Unknown setting /root/.my.cnf:2: pass in [locktables]; want password"],
+  ["pasword=s3cret", "Unknown setting /root/.my.cnf:2: pasword in [locktables]; expected password"],
+  ["pass=s3cret", "Unknown setting /root/.my.cnf:2: pass in [locktables]; expected password"],
   [
     "ssl-ca=/etc/ca.pem",
-    "Unknown setting /root/.my.cnf:2: ssl-ca in [locktables]; want one of method, hold_timeout, stall_limit, freeze_timeout, " +
+    "Unknown setting /root/.my.cnf:2: ssl-ca in [locktables]; expected one of method, hold_timeout, stall_limit, freeze_timeout, " +
     "lock_wait_timeout, long_query_guard, kill_long_queries, connection_mark, on_failure, instances, user, password, socket, host, protocol, port",
   ],
   [
     "host=db.example",
-    "Bad setting /root/.my.cnf:2: host is db.example; want localhost, locktables reaches the servers of its own guest by their Unix sockets",
+    "Bad setting /root/.my.cnf:2: host is db.example; expected localhost, locktables reaches the servers of its own guest by their Unix sockets",
   ],
   [
     "host=127.0.0.1",
-    "Bad setting /root/.my.cnf:2: host is 127.0.0.1; want localhost, locktables reaches the servers of its own guest by their Unix sockets",
+    "Bad setting /root/.my.cnf:2: host is 127.0.0.1; expected localhost, locktables reaches the servers of its own guest by their Unix sockets",
   ],
   [
     "protocol=TCP",
-    "Bad setting /root/.my.cnf:2: protocol is TCP; want socket, locktables has no network permission",
+    "Bad setting /root/.my.cnf:2: protocol is TCP; expected socket, locktables has no network permission",
   ],
   [
     "protocol=memory",
-    "Bad setting /root/.my.cnf:2: protocol is memory; want socket, locktables has no network permission",
+    "Bad setting /root/.my.cnf:2: protocol is memory; expected socket, locktables has no network permission",
   ],
   [
     "protocol=carrier",
-    "Bad setting /root/.my.cnf:2: protocol is carrier; want socket, locktables has no network permission",
+    "Bad setting /root/.my.cnf:2: protocol is carrier; expected socket, locktables has no network permission",
   ],
   [
     "protocol",
-    "Bad setting /root/.my.cnf:2: protocol has no value; want socket, locktables has no network permission",
+    "Bad setting /root/.my.cnf:2: protocol has no value; expected socket, locktables has no network permission",
   ],
   [
     "socket=mysqld.sock",
-    "Bad setting /root/.my.cnf:2: socket is mysqld.sock; want an absolute path",
+    "Bad setting /root/.my.cnf:2: socket is mysqld.sock; expected an absolute path",
   ],
 ];
 
@@ -491,32 +494,32 @@ const BAD_INSTANCES: readonly (readonly [sentence: string, text: string, summary
   [
     "two instances on the default socket are refused",
     "[locktables]\ninstances=a,b\n",
-    "Bad setting /root/.my.cnf:2: instances is a,b; want a socket of its own for each instance, a and b both use the default one",
+    "Bad setting /root/.my.cnf:2: instances is a,b; expected a socket of its own for each instance, a and b both use the default one",
   ],
   [
     "two instances on one socket are refused",
     "[client]\nsocket=/s\n[locktables]\ninstances=a,b\n",
-    "Bad setting /root/.my.cnf:4: instances is a,b; want a socket of its own for each instance, a and b both use /s",
+    "Bad setting /root/.my.cnf:4: instances is a,b; expected a socket of its own for each instance, a and b both use /s",
   ],
   [
     "a group of ours for an instance that is not named is refused",
     "[locktables]\ninstances=main\n[locktables_rep]\nuser=u\n",
-    "Unknown group [locktables_rep] at /root/.my.cnf:4: user; want one of [locktables], [locktables_main]",
+    "Unknown group [locktables_rep] at /root/.my.cnf:4: user; expected one of [locktables], [locktables_main]",
   ],
   [
     "a group of ours for an instance is refused without instances",
     "[locktables_main]\nuser=u\n",
-    "Unknown group [locktables_main] at /root/.my.cnf:2: user; want [locktables]",
+    "Unknown group [locktables_main] at /root/.my.cnf:2: user; expected [locktables]",
   ],
   [
     "a setting for all instances is refused in the group of one",
     "[locktables]\ninstances=a\n[locktables_a]\nhold_timeout=8s\n",
-    "Bad setting /root/.my.cnf:4: hold_timeout in [locktables_a]; want one of user, password, socket, host, protocol, port in the group of one instance",
+    "Bad setting /root/.my.cnf:4: hold_timeout in [locktables_a]; expected one of user, password, socket, host, protocol, port in the group of one instance",
   ],
   [
     "the host of each instance is judged",
     "[locktables]\ninstances=a,b\n[client_a]\nsocket=/a\n[client_b]\nhost=db\nsocket=/b\n",
-    "Bad setting /root/.my.cnf:6: host is db; want localhost, locktables reaches the servers of its own guest by their Unix sockets",
+    "Bad setting /root/.my.cnf:6: host is db; expected localhost, locktables reaches the servers of its own guest by their Unix sockets",
   ],
 ];
 

@@ -90,7 +90,7 @@ testOnEachServer("the lock is let go before a customer is refused", async (guest
   assertOneLine(
     thawed,
     new RegExp(
-      `before the server would have refused customers \\(main: \\d+ of max_connections ${MAX_CONNECTIONS} are in use, connection_mark is ${MARK}\\)`,
+      `before the server would have refused clients \\(main: \\d+ of max_connections ${MAX_CONNECTIONS} are in use, connection_mark is ${MARK}\\)`,
     ),
   );
   await crowd.stop();
@@ -128,7 +128,7 @@ testOnEachServer("with a lower connection_mark it is let go sooner", async (gues
 }, ARGS);
 
 testOnEachServer(
-  "with connection_mark=off it is held, and customers are refused",
+  "with connection_mark=off it is held, and clients are refused",
   async (guest) => {
     await createAccount(guest);
     await guest.sandbox.writeFile("/root/.my.cnf", "[locktables]\nconnection_mark=off\n");

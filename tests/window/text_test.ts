@@ -88,14 +88,14 @@ const ENDS: readonly {
     }),
     isGood: false,
     line:
-      "The snapshot is only crash-consistent: the lock was let go at 2026-01-02T03:04:05.600Z, before the server would have refused customers (main: 136 of max_connections 151 are in use, connection_mark is 135). Have the caller thaw sooner, raise max_connections, or raise connection_mark in [locktables]",
+      "The snapshot is only crash-consistent: the lock was released at 2026-01-02T03:04:05.600Z, before the server would have refused clients (main: 136 of max_connections 151 are in use, connection_mark is 135). Have the caller thaw sooner, raise max_connections, or raise connection_mark in [locktables]",
   },
   {
     name: "a server that filled up, and whose sessions had to be cut",
     record: closed("ConnectionsNearLimit", "ReleaseFinished cut"),
     isGood: false,
     line:
-      "The snapshot is only crash-consistent: the lock was let go at 2026-01-02T03:04:05.600Z, before the server would have refused customers. Have the caller thaw sooner, raise max_connections, or raise connection_mark in [locktables]",
+      "The snapshot is only crash-consistent: the lock was released at 2026-01-02T03:04:05.600Z, before the server would have refused clients. Have the caller thaw sooner, raise max_connections, or raise connection_mark in [locktables]",
   },
   {
     name: "a server that filled up before the promise",
@@ -232,7 +232,7 @@ Deno.test("only VMware Tools do not see that pre-freeze was killed", () => {
   assert.ok(unseen.every(({ record }) => record.reason === "starter-lost"));
   assert.match(
     unseenLine(killed),
-    /^The snapshot is not quiesced: pre-freeze was killed at \d{4}-\S+Z before its answer, [^\n]+$/,
+    /^The snapshot is not quiesced: pre-freeze was killed at \d{4}-\S+Z before its answer; [^\n]+$/,
   );
 });
 
@@ -240,7 +240,7 @@ Deno.test("frozen names every instance, its coordinates and the deadline", () =>
   const record = recordOf(STATES.answering, { ...DETAILS, instances: [INSTANCE, NO_BINLOG] });
   assert.equal(
     frozenLine(record),
-    `Frozen: ${MAIN}, reporting (MySQL 9.7.4, ftwrl, no binlog); on disk; lets go by itself at 2026-01-02T03:04:25.200Z`,
+    `Frozen: ${MAIN}, reporting (MySQL 9.7.4, ftwrl, no binlog); on disk; releases the lock automatically at 2026-01-02T03:04:25.200Z`,
   );
 });
 
@@ -257,7 +257,7 @@ const STATUSES: readonly (readonly [
     null,
     [
       "A window is open (held) since 2026-01-02T03:04:05.000Z, opened by qemu.",
-      "Locked since 2026-01-02T03:04:05.200Z; lets go by itself at 2026-01-02T03:04:25.200Z.",
+      "Locked since 2026-01-02T03:04:05.200Z; releases the lock automatically at 2026-01-02T03:04:25.200Z.",
       "  main: MariaDB 10.11.19, auto: MariaDB 10.11.19 has BACKUP STAGE",
       "No window before.",
     ].join("\n"),

@@ -425,7 +425,7 @@ Deno.test("a full server before the promise is refused with the numbers and both
       code: EXIT.lockNotObtained,
       reason: "connections-near-limit",
       summary:
-        "The server was about to refuse customers: main: 136 of max_connections 151 are in use, connection_mark is 135",
+        "The server was about to refuse clients: main: 136 of max_connections 151 are in use, connection_mark is 135",
       hint: "Nothing is locked; raise max_connections, or connection_mark in [locktables]",
     });
   }

@@ -11,7 +11,7 @@ import { readSettings } from "./main.ts";
  * `wait_timeout` or `lock_wait_timeout`: a stopped locker still has its sessions, and a killed one
  * leaves a waiting FTWRL on MySQL. Says for each instance what came of it.
  */
-export async function cutSessions(window: WindowRecord): Promise<string> {
+export async function killSessions(window: WindowRecord): Promise<string> {
   const read = readSettings(parseCaller(window.caller));
   const results = await Promise.all(window.instances.map(async (instance) => {
     const settings = isRefusal(read)
