@@ -26,6 +26,65 @@ export const EXIT = {
 /** One of {@linkcode EXIT}. */
 export type ExitCode = typeof EXIT[keyof typeof EXIT];
 
+/** Why something was refused: what machines read, the same in every version. */
+export type RefusalReason =
+  | "access-denied"
+  | "account-locked"
+  | "agent-missing"
+  | "auth-plugin"
+  | "bad-option-file"
+  | "bad-setting"
+  | "blocked"
+  | "cancelled"
+  | "changed-meanwhile"
+  | "changed-since"
+  | "connections-near-limit"
+  | "defect"
+  | "directory-missing"
+  | "directory-untrusted"
+  | "disk-frozen"
+  | "disk-full"
+  | "disk-silent"
+  | "flush-failed"
+  | "foreign-hook"
+  | "freeze-timeout"
+  | "galera-not-ready"
+  | "galera-not-synced"
+  | "hold-timeout"
+  | "init-connect-failed"
+  | "internal-command"
+  | "kept-twice"
+  | "lock-wait-timeout"
+  | "locker-died"
+  | "locker-silent"
+  | "log-not-written"
+  | "method-unavailable"
+  | "no-socket"
+  | "not-root"
+  | "option-file-owner"
+  | "option-file-writable"
+  | "other-form"
+  | "password-expired"
+  | "path-unusable"
+  | "privilege-missing"
+  | "program-unsafe"
+  | "receipt-damaged"
+  | "same-server"
+  | "server-down"
+  | "server-taken"
+  | "session-failed"
+  | "session-lost"
+  | "socket-denied"
+  | "socket-elsewhere"
+  | "socket-untrusted"
+  | "stall-limit"
+  | "switch-unusable"
+  | "sync-unusable"
+  | "too-many-connections"
+  | "too-slow"
+  | "unknown-server"
+  | "window-open";
+
 /**
  * An expected "no": what failed, and what the operator should do about it.
  * A value, not an exception, so that every caller has to look at it.
@@ -34,8 +93,7 @@ export interface Refusal {
   readonly kind: "refusal";
   /** The process's exit status. */
   readonly code: ExitCode;
-  /** Enumerated machine-readable reason, such as `access-denied`. */
-  readonly reason: string;
+  readonly reason: RefusalReason;
   /** One line, upper case start: what failed, where, current value then wanted value. */
   readonly summary: string;
   /** One line: what to do, with a command where there is one. */
@@ -47,7 +105,7 @@ export interface Refusal {
 /** Makes a {@linkcode Refusal}. */
 export function refusal(
   code: ExitCode,
-  reason: string,
+  reason: RefusalReason,
   summary: string,
   hint: string,
   remedy: string | null = null,

@@ -1,6 +1,6 @@
 /** What plans are made of. Pure. */
 import { parentOf } from "../base/paths.ts";
-import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
+import { EXIT, type Refusal, refusal, type RefusalReason } from "../base/refusal.ts";
 import type { Receipt } from "../hooks/receipt.ts";
 import type { Step } from "../hooks/tree.ts";
 import type { Wanted } from "../hooks/wanted.ts";
@@ -45,6 +45,6 @@ export function writeStep(
 }
 
 /** Why nothing is done. */
-export function refuse(reason: string, summary: string, hint: string): Refusal {
+export function refuse(reason: RefusalReason, summary: string, hint: string): Refusal {
   return refusal(EXIT.badSetup, reason, summary, hint);
 }

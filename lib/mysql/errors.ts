@@ -1,6 +1,6 @@
 /** What a server's or a socket's error means to the operator: an exit code and one line. */
 import { append } from "../base/edit_command.ts";
-import { EXIT, type ExitCode, type Refusal, refusal } from "../base/refusal.ts";
+import { EXIT, type ExitCode, type Refusal, refusal, type RefusalReason } from "../base/refusal.ts";
 import { shellWord } from "../base/shell.ts";
 import { OPTION_FILE, STATE_DIR } from "../base/paths.ts";
 import { isAtLeast, parseVersion, type ServerVersion } from "./flavor.ts";
@@ -56,7 +56,7 @@ export function driverError(thrown: unknown): DriverError {
 
 interface Meaning {
   readonly code: ExitCode;
-  readonly reason: string;
+  readonly reason: RefusalReason;
   /** What it is in words, where the error's own text only repeats the socket. */
   readonly text?: string;
   readonly hint: (subject: ErrorSubject, error: DriverError) => string;

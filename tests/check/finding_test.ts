@@ -81,7 +81,7 @@ Deno.test("a refusal with a remedy needs no hint, one without says what to do", 
 });
 
 Deno.test("a refusal that nobody knows is a defect", () => {
-  assert.throws(() => fromRefusal(refusal(EXIT.denied, "new-reason", "No", "Do")), /new-reason/);
+  assert.throws(() => fromRefusal(refusal(EXIT.denied, "kept-twice", "No", "Do")), /kept-twice/);
 });
 
 Deno.test("a title is one line and moves no cursor, whatever a table is called", () => {

@@ -11,7 +11,7 @@ import { type FakeGuest, type FakeWorld, openFakeWorld } from "./fake_world.ts";
 const NOT_GRANTED = refusal(EXIT.lockNotObtained, LOCK_WAIT_TIMEOUT, "not granted", "try again");
 const DENIED = refusal(EXIT.denied, "access-denied", "denied", "GRANT");
 const FULL = refusal(EXIT.badSetup, "disk-full", "no space left", "make room");
-const UNREAD = refusal(EXIT.unreachable, "statement-failed", "no coordinates", "look");
+const UNREAD = refusal(EXIT.unreachable, "session-failed", "no coordinates", "look");
 
 /** Longer than anything but a frozen disk. */
 const LONG_MS = 60_000;

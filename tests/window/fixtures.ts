@@ -29,7 +29,7 @@ export function at(ms: number): Instant {
 /** A refusal as preparation, lock or flush would bring it. */
 export const REFUSAL: Refusal = refusal(
   EXIT.unreachable,
-  "some-reason",
+  "server-down",
   "Cannot do something",
   "Do something else",
 );
