@@ -3,6 +3,7 @@
  * that waits for a frozen filesystem cannot be killed, and keeps its whole process from being
  * reaped; a command that its caller waits for must therefore never be the one that waits.
  */
+import { startOwnProcess } from "./own_process.ts";
 import { atMost } from "./at_most.ts";
 import { chunksOf, linesOf } from "./lines.ts";
 
@@ -36,17 +37,7 @@ export async function runErrand<T>(
   limitMs: number,
   whenLate: "goes-on" | "ends" = "ends",
 ): Promise<ErrandResult<T> | null> {
-  const child = new Deno.Command("/proc/self/exe", {
-    args: ["errand", name],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "null",
-    clearEnv: true,
-    cwd: "/",
-    // In a session of its own: it may outlive us, and the caller's signals are not for it.
-    detached: true,
-  }).spawn();
-  child.unref();
+  const child = startOwnProcess(["errand", name]);
   const talk = async (): Promise<ErrandResult<T> | null> => {
     const stdin = child.stdin.getWriter();
     await stdin.write(new TextEncoder().encode(`${JSON.stringify(input)}\n`));

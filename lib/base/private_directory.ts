@@ -2,6 +2,7 @@
  * The two directories of ours are root's alone, or nothing in them is believed: whoever writes
  * there could answer in the locker's place, release a lock, or have uninstall remove any file.
  */
+import { OTHERS, OTHERS_WRITE } from "./mode.ts";
 import {
   CLOSING_FILE,
   HISTORY_FILE,
@@ -87,8 +88,6 @@ export type Privacy =
   /** Another's, and nothing is in it: to be made anew. */
   | "spoilt";
 
-const OTHERS = 0o077;
-const OTHERS_WRITE = 0o022;
 const GROUP_WRITE = 0o020;
 
 /** Decides. Pure. A refusal where what is there must not be believed. */

@@ -14,7 +14,7 @@ import { parentOf } from "../base/paths.ts";
 import { isRefusal, type Refusal } from "../base/refusal.ts";
 import { shellWord } from "../base/shell.ts";
 import { type Finding, finding, fromRefusal } from "./finding.ts";
-import { octal } from "./option_file_findings.ts";
+import { octal } from "../base/mode.ts";
 
 /** What is known of hooks. */
 export interface HookFacts {

@@ -1,4 +1,5 @@
 /** Findings about the option file. */
+import { octal, OTHERS } from "../base/mode.ts";
 import type { OptionLine, OptionWarning } from "../options/option_file.ts";
 import type { Settings } from "../options/settings.ts";
 import { isRefusal, type Refusal } from "../base/refusal.ts";
@@ -19,9 +20,6 @@ export interface OptionFileFacts {
     readonly head: readonly string[];
   }[];
 }
-
-/** The permission bits of everybody but the owner. */
-const OTHERS = 0o077;
 
 /** Says what is wrong with the option file. */
 export function optionFileFindings({ read, files }: OptionFileFacts): Finding[] {
@@ -127,9 +125,4 @@ export function passwordAltered(options: readonly OptionLine[]): Finding[] {
           : `The password at ${file}:${line} has a backslash, which begins an escape; if it belongs to the password, write it twice`,
       )];
     });
-}
-
-/** A mode as chmod takes it. */
-export function octal(mode: number): string {
-  return mode.toString(8).padStart(4, "0");
 }

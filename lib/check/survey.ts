@@ -3,6 +3,7 @@
  * set beyond the session or written. It runs on a session of its own, the third that a window may
  * need, so that an account which may have only two is found out.
  */
+import { sqlText } from "../mysql/sql_text.ts";
 import type { Refusal } from "../base/refusal.ts";
 import { driverError, refusalFor } from "../mysql/errors.ts";
 import { capabilitiesOf, checkCapabilitiesOf, type ServerVersion } from "../mysql/flavor.ts";
@@ -229,7 +230,9 @@ async function unloggedTables(ask: Ask): Promise<UnloggedTable[]> {
     "the sizes of tables",
     sized.map(({ schema, name }, at) =>
       `SELECT /* locktables */ ${at} AS at, data_length + index_length AS bytes
- FROM information_schema.tables WHERE table_schema = ${text(schema)} AND table_name = ${text(name)}`
+ FROM information_schema.tables WHERE table_schema = ${sqlText(schema)} AND table_name = ${
+        sqlText(name)
+      }`
     ).join(" UNION ALL "),
     limitMs,
   ) ?? [];
@@ -265,9 +268,5 @@ function nothing(refusal: Refusal | null): Survey {
 }
 
 function list(texts: readonly string[]): string {
-  return texts.map(text).join(", ");
-}
-
-function text(value: string): string {
-  return `'${value.replaceAll(/['\\]/g, "$&$&")}'`;
+  return texts.map(sqlText).join(", ");
 }

@@ -1,11 +1,11 @@
 /** Findings about the window now, the last one, and what other methods have left behind. */
+import { octal, OTHERS } from "../base/mode.ts";
 import type { WindowState } from "../locker/read_status.ts";
 import type { Refusal } from "../base/refusal.ts";
 import type { Instant } from "../base/clock.ts";
 import type { FileLook } from "../base/look.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { type Finding, finding, fromRefusal } from "./finding.ts";
-import { octal } from "./option_file_findings.ts";
 
 /** Where QEMU's sample hook `mysql-flush.sh` keeps its lock (`docs/comparison.md`). */
 export const MYSQL_FLUSH_FIFO = "/run/mysql-flush.fifo";
@@ -18,9 +18,6 @@ export const VEEAMHUB_FLAG = "/tmp/mysql_tables_read_lock";
 
 /** The longest that any caller waits (VMware's 15 min): what is older, nobody comes back for. */
 const STALE_MS = 15 * 60_000;
-
-/** The permission bits of everybody but the owner. */
-const OTHERS = 0o077;
 
 /** What is known of the window and of the paths around it. */
 export interface WindowFacts {

@@ -2,6 +2,7 @@
  * post-thaw: has the locker release, and says what the window was worth. Also finds out what
  * became of a window whose locker is gone. Imports nothing that it does not need.
  */
+import { sleep } from "../base/sleep.ts";
 import { askLocker, type ControlWord } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
 import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../base/print.ts";
@@ -143,7 +144,7 @@ export async function closeFreezeWindow(isAborted: boolean): Promise<Closing> {
         detail: "A pre-freeze is at work and its locker cannot be reached",
       };
     }
-    await new Promise((resolve) => setTimeout(resolve, STARTING_PAUSE_MS));
+    await sleep(STARTING_PAUSE_MS);
   }
 }
 

@@ -2,6 +2,7 @@
  * pre-freeze: starts the locker and waits, with a limit, until the lock is held. Imports
  * nothing that it does not need: every millisecond here is one of the caller's freeze.
  */
+import { startOwnProcess } from "../base/own_process.ts";
 import type { Caller } from "../callers/table.ts";
 import type { LockerMessage } from "../locker/freeze_protocol.ts";
 import { ACCEPTED, CANCELLED } from "../locker/freeze_protocol.ts";
@@ -100,18 +101,7 @@ export async function openFreezeWindow(caller: Caller | null): Promise<Opening> 
 }
 
 async function startLocker(caller: Caller | null): Promise<Opening> {
-  const child = new Deno.Command("/proc/self/exe", {
-    args: caller === null ? ["locker"] : ["locker", "--caller", caller],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "null",
-    // LD_* of the caller would need a permission, and nothing of it is for us.
-    clearEnv: true,
-    cwd: "/",
-    // A session of its own: it outlives this process and hears no signal of the caller's group.
-    detached: true,
-  }).spawn();
-  child.unref();
+  const child = startOwnProcess(caller === null ? ["locker"] : ["locker", "--caller", caller]);
   const stdin = child.stdin.getWriter();
   // A locker that takes no word has let go meanwhile; its last message says why.
   const tell = (word: string) => stdin.write(new TextEncoder().encode(`${word}\n`)).catch(() => {});

@@ -1,4 +1,5 @@
 /** rehearse: a real window without a snapshot, to see on a working day what the night will cost. */
+import { sleep } from "../base/sleep.ts";
 import { plainJson, plainLines } from "../base/plain_text.ts";
 import { instanceSocket } from "../options/instance_socket.ts";
 import { gaveUp, type Waiting, waitingIn } from "../mysql/waiting.ts";
@@ -113,7 +114,7 @@ async function hold(holdMs: number, watch: readonly Session[]): Promise<Seen | n
       before = waiting;
     }
     const pause = Math.max(0, Math.min(LOOK_PAUSE_MS, end - performance.now()));
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    await sleep(pause);
   }
   return before === null ? null : { most, gaveUp: failed };
 }

@@ -1,4 +1,5 @@
 /** What install and uninstall do, and what there is to install, in lines for people. Pure. */
+import { octal } from "../base/mode.ts";
 import { type CallerFacts, type Form, installCommand } from "../callers/table.ts";
 import type { Receipt } from "../hooks/receipt.ts";
 import type { Step } from "../hooks/tree.ts";
@@ -82,10 +83,6 @@ function isLinkable(caller: CallerFacts, path: string): boolean {
     caller.forms.some(({ files }) =>
       files.some((file) => file.path === path && file.role === "by-verb")
     );
-}
-
-function octal(mode: number): string {
-  return `0${mode.toString(8)}`;
 }
 
 function line(label: string, text: string): string {

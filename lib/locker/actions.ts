@@ -1,4 +1,5 @@
 /** What the window decides, done. */
+import { sleep } from "../base/sleep.ts";
 import { LOCK_WAIT_TIMEOUT } from "../mysql/errors.ts";
 import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
 import { atMost } from "../base/at_most.ts";
@@ -6,7 +7,7 @@ import { DISK_SILENT } from "../base/disk.ts";
 import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../base/paths.ts";
 import { type WindowAction } from "../window/window.ts";
 import { weakestProof } from "../window/verdict.ts";
-import { leftMs, pause, waitForBlockers } from "./blockers.ts";
+import { leftMs, waitForBlockers } from "./blockers.ts";
 import type { ControlServer } from "./control_server.ts";
 import { defect } from "./defect.ts";
 import { openInstances } from "./prepare.ts";
@@ -28,7 +29,7 @@ export const ACTIONS: Readonly<
 > = {
   async prepare(run) {
     // Those who waited behind the attempt get their turn before the next one.
-    await pause(run.limits.attemptPauseFactor * run.settings.lockWaitTimeoutMs);
+    await sleep(run.limits.attemptPauseFactor * run.settings.lockWaitTimeoutMs);
     if (run.window.phase === "preparing") await report(run, openInstances);
   },
   lock,

@@ -1,4 +1,5 @@
 /** Waiting, while nothing is locked, for statements that would make the lock wait. */
+import { sleep } from "../base/sleep.ts";
 import { type Blocker, describeBlocker, describeBlockers, isHeldUp } from "../mysql/guard.ts";
 import type { Look } from "../mysql/instance.ts";
 import { EXIT, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
@@ -36,7 +37,7 @@ export async function waitForBlockers(run: LockerRun): Promise<Refusal | null> {
     const crowded = looks.find(({ crowded }) => crowded !== null)?.crowded?.why ?? null;
     if (blockers.length === 0 && crowded === null) {
       if (isGrown) return null;
-      await pause(limits.youngReaderPauseMs);
+      await sleep(limits.youngReaderPauseMs);
       continue;
     }
     if (leftMs(run) <= settings.lockWaitTimeoutMs + limits.guardPauseMs) {
@@ -44,7 +45,7 @@ export async function waitForBlockers(run: LockerRun): Promise<Refusal | null> {
         ? blockedBy(blockers, settings.longQueryGuardMs)
         : crowdedOut(crowded);
     }
-    await pause(limits.guardPauseMs);
+    await sleep(limits.guardPauseMs);
   }
   return null;
 }
@@ -53,11 +54,6 @@ export async function waitForBlockers(run: LockerRun): Promise<Refusal | null> {
 export function leftMs(run: LockerRun): number {
   const deadline = nextDeadline(run.window);
   return deadline === null ? 0 : remainingMs(deadline, run.now());
-}
-
-/** Waits for so many milliseconds. */
-export function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Whether any of them is one of the others, still in the same statement. */

@@ -1,4 +1,5 @@
 /** The locker's control socket: the authority on liveness and verdict. */
+import { sleep } from "../base/sleep.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { atMost } from "../base/at_most.ts";
 import { removeIfThere } from "../base/files.ts";
@@ -60,7 +61,7 @@ export function openControlServer(handlers: ControlHandlers): ControlServer {
         serve(await listener.accept()).catch(() => {});
       } catch {
         // A crowd must not make the locker deaf for good.
-        if (isOpen) await new Promise((resolve) => setTimeout(resolve, ACCEPT_PAUSE_MS));
+        if (isOpen) await sleep(ACCEPT_PAUSE_MS);
       }
     }
   };

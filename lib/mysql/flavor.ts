@@ -2,6 +2,7 @@
  * Which server this is. The one place that asks "is it MariaDB?": everybody else
  * asks a {@linkcode Server} what it can do.
  */
+import { sqlText } from "./sql_text.ts";
 
 /** Families of servers that behave alike. */
 export type Flavor = "mysql" | "percona" | "mariadb";
@@ -213,14 +214,10 @@ export function checkCapabilitiesOf(server: ServerVersion): CheckCapabilities {
     // MariaDB's position is inexact under one of its methods only, which is not chosen then.
     inexactWorkersVariable: isMariadb ? null : workers,
     startReplica: (channel) => {
-      if (isMariadb) return `START SLAVE ${quoted(channel)}`;
+      if (isMariadb) return `START SLAVE ${sqlText(channel)}`;
       // Channels came with 5.7.6.
       if (!isAtLeast(server, 5, 7, 6)) return "START SLAVE";
-      return `START ${saysReplica ? "REPLICA" : "SLAVE"} FOR CHANNEL ${quoted(channel)}`;
+      return `START ${saysReplica ? "REPLICA" : "SLAVE"} FOR CHANNEL ${sqlText(channel)}`;
     },
   };
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll(/['\\]/g, "$&$&")}'`;
 }

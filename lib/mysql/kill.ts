@@ -1,4 +1,5 @@
 /** Ends sessions from outside. */
+import { sleep } from "../base/sleep.ts";
 import { driverError } from "./errors.ts";
 import { KILL_LIMIT_MS } from "./limits.ts";
 import { isLockSession } from "./server_name.ts";
@@ -20,7 +21,7 @@ export async function kill(control: Session, session: Session): Promise<void> {
     while (performance.now() < deadline) {
       const rows = await control.query("SHOW /* locktables */ PROCESSLIST", KILL_LIMIT_MS);
       if (!rows.some((row) => Number(row["Id"]) === session.id)) return;
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await sleep(10);
     }
   } catch {
     // 1094 (no such session) is the end that was wanted. Where the control session does not

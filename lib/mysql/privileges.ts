@@ -2,6 +2,7 @@
  * Which privileges an account lacks, found out before anything is locked, and the GRANT that
  * gives them. The one place that knows privileges by server (`docs/locking.md#6-privileges`).
  */
+import { sqlText } from "./sql_text.ts";
 import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
 import { adminCommand } from "./admin_command.ts";
 import { type Flavor, isAtLeast, type ServerVersion } from "./flavor.ts";
@@ -171,8 +172,7 @@ export function missingFor(
 
 /** An account as SQL writes it; a quote or a backslash in its name is doubled. */
 export function accountLiteral(user: string, host = "localhost"): string {
-  const quoted = [user, host].map((part) => `'${part.replaceAll(/['\\]/g, "$&$&")}'`);
-  return quoted.join("@");
+  return `${sqlText(user)}@${sqlText(host)}`;
 }
 
 /** Whether an account, as SQL writes it, is that of everybody: what it is given, everybody has. */

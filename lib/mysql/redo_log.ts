@@ -1,4 +1,5 @@
 /** InnoDB's own log writer, where commits do not write the log. */
+import { sleep } from "../base/sleep.ts";
 import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
 import { QUERY_LIMIT_MS } from "./limits.ts";
 import type { Session } from "./session.ts";
@@ -29,7 +30,7 @@ export async function waitForLog(
   const { current } = await ends();
   while (performance.now() < deadline) {
     if ((await ends()).flushed >= current) return null;
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await sleep(10);
   }
   return refusal(
     EXIT.lockNotObtained,

@@ -1,4 +1,5 @@
 /** Whether what listens on a socket can be anybody but the server. Pure. */
+import { octal } from "../base/mode.ts";
 import { parentOf } from "../base/paths.ts";
 import { directoryOfLast, type PathPart } from "../base/path_parts.ts";
 
@@ -83,8 +84,4 @@ function isOpen({ kind, mode, gid }: PathPart, { accounts }: SocketFacts): boole
   if (kind === "link") return false; // a link's mode means nothing
   return (mode & WORLD_WRITE) !== 0 ||
     ((mode & GROUP_WRITE) !== 0 && gid !== 0 && !accounts.gids.includes(gid));
-}
-
-function octal(mode: number): string {
-  return mode.toString(8).padStart(4, "0");
 }

@@ -1,4 +1,5 @@
 import { loosePart } from "../base/owned_path.ts";
+import { isMissing } from "../base/files.ts";
 import type { DirectoryRead, FileRead, OptionFileReader } from "./option_file.ts";
 
 /** `/dev/null` is device 1:3 on Linux; a link to it is the usual way to switch a file off. */
@@ -58,10 +59,6 @@ function decode(bytes: Uint8Array): string | null {
     if (error instanceof TypeError) return null;
     throw error;
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 }
 
 /** NotCapable (compiled-in permissions), PermissionDenied (mode), or an error of the disk. */
