@@ -69,15 +69,14 @@ async function assertSameOutcome(
   guest: Guest,
   before: Report,
   blocker: Connection,
+  admin: Connection,
 ): Promise<void> {
   await guest.sandbox.writeFile("/root/.my.cnf", GUARDED);
   const statement = blocker.query("SELECT id, SLEEP(8) FROM shop.orders LIMIT 1 FOR UPDATE");
   statement.catch(() => {}); // it is killed below
   await sleep(AGED_MS);
   const refused = await guest.locktables("pre-freeze");
-  const admin = await connect(guest.server);
   await admin.query(`KILL QUERY ${blocker.id}`);
-  await admin.close();
   await statement.catch(() => {});
   assert.equal(refused.code, 10, refused.stderr);
   assert.match(refused.stderr, new RegExp(`long_query_guard.*\\bid ${blocker.id}\\b`));
@@ -120,7 +119,7 @@ testOnEachServer("no global setting changes what locktables does", async (guest,
         assert.ok(names.length >= VARIABLES_LEAST, `${names.length} were set`);
       } else assert.deepEqual(names, Object.keys(globals));
       try {
-        await assertSameOutcome(guest, before, blocker);
+        await assertSameOutcome(guest, before, blocker, admin);
       } finally {
         await restore();
       }

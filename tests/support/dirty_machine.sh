@@ -103,12 +103,14 @@ fi
 here=$PWD
 mkdir /mnt/tmp
 mount -t tmpfs -o size=1m,mode=1777 tmpfs /mnt/tmp
-case $here in
-  /tmp/*)
-    mkdir -p "/mnt$here"
-    mount --rbind "$here" "/mnt$here"
-    ;;
-esac
+for kept in "$here" "${HOME-}"; do
+  case $kept in
+    /tmp/*)
+      mkdir -p "/mnt$kept"
+      mount --rbind "$kept" "/mnt$kept"
+      ;;
+  esac
+done
 : >/mnt/tmp/mysql.sock
 : >/mnt/tmp/mysql_tables_read_lock
 cat /dev/zero >/mnt/tmp/full 2>/dev/null || :
