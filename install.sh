@@ -150,7 +150,7 @@ END
     fi
     fetch_program
     sha256_of "$work/locktables"
-    [ "$sum" = "$wanted" ] || fail "Wrong checksum: $from is $sum, wanted $wanted" \
+    [ "$sum" = "$wanted" ] || fail "Wrong checksum: $from is $sum, expected $wanted" \
       "Take install.sh and the program from the same release"
     place_program
     printf 'Installed locktables %s: %s\n' "$version" "$target"
@@ -329,7 +329,7 @@ END
       fail "Cannot write to $directory: ${reason##*"$newline"}" "Make room there"
     said=$("$staged" --version 2>&1 </dev/null) || :
     [ "$said" = "locktables $version" ] ||
-      fail "The program does not run here: it says \"${said##*"$newline"}\", wanted \"locktables $version\"" \
+      fail "The program does not run here: it says \"${said##*"$newline"}\", expected \"locktables $version\"" \
         "Look whether $directory is mounted noexec; otherwise please report it"
     reason=$(mv -f -- "$staged" "$target" 2>&1) ||
       fail "Cannot replace $target: ${reason##*"$newline"}" "Look whether it is immutable (lsattr)"

@@ -364,7 +364,7 @@ const REFUSED: readonly Refused[] = [
   {
     name: "another program than the release's",
     prepare: ({ release }) => Deno.writeTextFile(`${release}/locktables`, OLD_PROGRAM),
-    says: /Wrong checksum: release\/locktables is [\da-f]{64}, wanted [\da-f]{64}\./,
+    says: /Wrong checksum: release\/locktables is [\da-f]{64}, expected [\da-f]{64}\./,
   },
   {
     name: "a system without a tool for sha256",
@@ -471,7 +471,7 @@ const REFUSED: readonly Refused[] = [
       await Deno.writeTextFile(`${ground.release}/locktables`, "#!/lib/ld-none.so\n");
       await ground.pin({});
     },
-    says: /does not run here: it says ".*(not found|No such file|bad interpreter).*", wanted/,
+    says: /does not run here: it says ".*(not found|No such file|bad interpreter).*", expected/,
   },
   {
     name: "a program that ends without a word",
@@ -479,7 +479,7 @@ const REFUSED: readonly Refused[] = [
       await Deno.writeTextFile(`${ground.release}/locktables`, "#!/bin/sh\nexit 3\n");
       await ground.pin({});
     },
-    says: /does not run here: it says "", wanted/,
+    says: /does not run here: it says "", expected/,
   },
   { name: "an unknown option", args: ["--form", "x"], says: /Unknown option --form\./, code: 2 },
   { name: "an argument", args: ["release"], says: /Unexpected argument release\./, code: 2 },
