@@ -122,7 +122,14 @@ mkdir "$1/root"
 tmpfs 0700 "$1/root"
 mkdir -m 0700 "$1/root/upper"
 mkdir "$1/root/work"
+mkdir "$1/old"
+mount --rbind /root "$1/old"
 mount -t overlay -o "lowerdir=/root,upperdir=$1/root/upper,workdir=$1/root/work" overlay /root
+# What is mounted below /root is not in the overlay.
+for at in $(awk -v old="$1/old/" 'index($5, old) == 1 { print substr($5, length(old) + 1) }' /proc/self/mountinfo); do
+  mount --rbind "$1/old/$at" "/root/$at"
+done
+umount -l "$1/old"
 rm -f /root/.my.cnf
 `;
 

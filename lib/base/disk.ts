@@ -59,7 +59,7 @@ export function silentDisk(path: string, limitMs: number): Refusal {
     EXIT.badSetup,
     DISK_SILENT,
     `${path} does not answer (${limitMs} ms): its filesystem is frozen or its disk hangs`,
-    `Thaw it, or look at the disk: fsfreeze -u "$(findmnt -no TARGET -T ${path})"; dmesg | tail`,
+    `Thaw it, or look at the disk: fsfreeze -u "$(findmnt -no TARGET -T ${path} | tail -n 1)"; dmesg | tail`,
   );
 }
 

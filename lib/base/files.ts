@@ -96,5 +96,5 @@ export function isReadOnly(error: unknown): boolean {
 
 /** Makes the filesystem of a path writable. */
 export function remountCommand(path: string): string {
-  return `mount -o remount,rw "$(findmnt -no TARGET -T ${path})"`;
+  return `mount -o remount,rw "$(findmnt -no TARGET -T ${path} | tail -n 1)"`;
 }

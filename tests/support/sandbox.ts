@@ -147,7 +147,6 @@ cat > /usr/local/bin/sync-of-the-guest <<'SYNC'
 exec /usr/local/bin/sync-of-the-machine "$@"
 SYNC
 chmod 0755 /usr/local/bin/sync-of-the-guest
-mount --bind /usr/local/bin/sync-of-the-guest /usr/bin/sync
 mount -o remount,ro /usr/local
 # Not missing: the runtime would look through all time zones for one that is alike.
 ln -sfn /usr/share/zoneinfo/Etc/UTC /etc/localtime
@@ -170,6 +169,7 @@ for path; do
   rm -rf "$path"
 done
 for dir in $covered; do mount -o remount,ro "$dir"; done
+mount --bind /usr/local/bin/sync-of-the-guest /usr/bin/sync
 umount -l /mnt
 # A developer's own server must not be found.
 if [ -e /tmp/mysql.sock ]; then mount --bind /dev/null /tmp/mysql.sock; fi
