@@ -15,7 +15,7 @@ export type ErrandName =
   | "close-record"
   /** Removes the reservation of a locker that was killed. */
   | "discard-reserved"
-  /** Removes what a check that was stopped may leave when its disk answers. */
+  /** Removes what the check with this pid, which was stopped, may leave when its disk answers. */
   | "remove-probe"
   /** Ends the sessions of the window that it is given; says what came of it. */
   | "kill-sessions"

@@ -68,7 +68,7 @@ export async function attend(args: readonly string[]): Promise<ExitCode> {
     }
     const why = await whyLate(name, limitMs);
     // Nobody waits for it: a file that was being made is made when the disk answers.
-    if (name === "check") await runErrand("remove-probe", null, 0, "goes-on");
+    if (name === "check") await runErrand("remove-probe", child.pid, 0, "goes-on");
     if (name === "check" && args.includes("--json")) return await reportStopped(began, why);
     return await complainOf(why);
   }

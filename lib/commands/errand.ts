@@ -1,4 +1,6 @@
 /** errand: what another command of ours must not wait for itself. Started by it, never by people. */
+import { exists } from "../base/files.ts";
+import { sleep } from "../base/sleep.ts";
 import { complain } from "../base/print.ts";
 import { atMost } from "../base/at_most.ts";
 import { diskAnswered, readFromDisk } from "../base/disk.ts";
@@ -8,6 +10,10 @@ import { ROOT } from "../base/look.ts";
 import { RECORD_FILE, RUN_DIR, STATE_DIR, WRITE_PROBE_NAME } from "../base/paths.ts";
 import { isBelieved, STATE_DIRECTORY } from "../base/private_directory.ts";
 import type { WindowRecord } from "../window/record.ts";
+
+/** How long the process of a check that was stopped may wait for its disk, and how often to look. */
+const PROBE_LIMIT_MS = 10 * 60_000;
+const PROBE_PAUSE_MS = 100;
 
 /** How long a path may take to answer that is asked what it is, in milliseconds. */
 const TOUCH_LIMIT_MS = 600;
@@ -27,7 +33,12 @@ const ERRANDS: Readonly<Record<ErrandName, (input: unknown) => Promise<unknown>>
     await discard();
     return null;
   },
-  async "remove-probe"() {
+  async "remove-probe"(input) {
+    // Its making may still be under way: it ends with the process that was killed.
+    const since = performance.now();
+    while (exists(`${ROOT}/proc/${Number(input)}`) && performance.now() - since < PROBE_LIMIT_MS) {
+      await sleep(PROBE_PAUSE_MS);
+    }
     for (const directory of [RUN_DIR, STATE_DIR]) {
       await Deno.remove(`${directory}/${WRITE_PROBE_NAME}`).catch(() => {}); // it may never have come to be
     }

@@ -8,9 +8,10 @@ import type { LockerRun } from "./run.ts";
 export async function prepareAll(run: LockerRun): Promise<Refusal | null> {
   // `sync` works by itself while the driver is being loaded.
   const disk = prepareDisk(run);
-  const refusals = await Promise.all([openInstances(run), disk]);
-  const refusal = refusals.find((refusal) => refusal !== null);
-  if (refusal !== undefined) return refusal;
+  disk.catch(() => {}); // a defect in it is seen where it is awaited
+  // A server that refuses is reported at once, whatever a filesystem of others does.
+  const refusal = await openInstances(run) ?? await disk;
+  if (refusal !== null) return refusal;
   const unwritten = await flushInstances(run);
   if (unwritten !== null) return unwritten;
   run.mark("written out");
@@ -21,6 +22,7 @@ export async function prepareAll(run: LockerRun): Promise<Refusal | null> {
 async function prepareDisk(run: LockerRun): Promise<Refusal | null> {
   const { ports, limits, settings: { freezeTimeoutMs } } = run;
   const everything = ports.disk.flushEverything();
+  run.flushing = everything;
   const reserveMs = Math.min(freezeTimeoutMs * limits.reserveShare, limits.reserveMs);
   const unreserved = await run.place.reserve(reserveMs, () => run.window.phase === "preparing");
   if (unreserved !== null) return unreserved;

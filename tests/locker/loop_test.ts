@@ -550,6 +550,20 @@ const ORDERINGS: readonly Ordering[] = [
     },
   },
   {
+    name: "a server that refuses while a network filesystem hangs",
+    guest: {
+      servers: [{ opens: [{ afterMs: 20, value: DENIED }] }],
+      flushEverything: { afterMs: null, value: null },
+    },
+    given: async (world) => {
+      await world.pass(100);
+      assert.ok(world.isOver(), "nobody waits for it");
+    },
+    ends: { ...REFUSED, attempts: 0, detail: "denied" },
+    told: ["refused"],
+    also: ({ log }) => assert.ok(log.includes("sync abandoned")),
+  },
+  {
     name: "a disk that is still frozen at the thaw",
     guest: { closeRecord: { afterMs: 5_000, value: null } },
     given: async (world) => {

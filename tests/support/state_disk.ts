@@ -49,7 +49,7 @@ umount -l "$1"
 const SCRIPTS: Readonly<Record<Exclude<Trouble, "hanging">, readonly [string, string]>> = {
   // With a commit of the journal on its way, as there is one every few seconds.
   stalled: [
-    `fsfreeze --freeze "$1/lower"; touch ${STATE}; sync -f ${STATE} >/dev/null 2>&1 & sleep 0.5`,
+    `fsfreeze --freeze "$1/lower"; { touch ${STATE}; sync -f ${STATE}; } >/dev/null 2>&1 & sleep 0.5`,
     'fsfreeze --unfreeze "$1/lower"',
   ],
   frozen: [`fsfreeze --freeze ${STATE}`, `fsfreeze --unfreeze ${STATE}`],
