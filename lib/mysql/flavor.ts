@@ -60,6 +60,11 @@ export interface Capabilities {
    * only while the instrument wait/lock/metadata/sql/mdl is on, which it is not by default.
    */
   readonly idleLocksStatement: string | null;
+  /**
+   * "Waiting for backup lock" is DDL behind LOCK INSTANCE FOR BACKUP, which has begun and keeps FTWRL
+   * waiting; on MariaDB it is whoever queues behind a lock like ours.
+   */
+  readonly ddlWaitsForInstanceLock: boolean;
   /** `max_statement_time` (seconds) bounds any statement (1.2). */
   readonly maxStatementTime: boolean;
   /**
@@ -114,6 +119,7 @@ export function capabilitiesOf(server: ServerVersion): Capabilities {
     backupStage: isMariadb && isAtLeast(server, 10, 5),
     ftwrlWaitsForReaders: !(isMariadb && isAtLeast(server, 10, 5)),
     idleLocksStatement: showsMetadataLocks(server) ? IDLE_LOCKS : null,
+    ddlWaitsForInstanceLock: !isMariadb,
     maxStatementTime: isMariadb,
     flushLogStatement: isMariadb ? null : "FLUSH /* locktables */ NO_WRITE_TO_BINLOG ENGINE LOGS",
     binlogStatusStatement: isMysql82

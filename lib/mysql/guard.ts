@@ -40,6 +40,8 @@ export const QUEUED_STATES = [
   "Waiting for backup lock",
   "Waiting for table flush",
 ];
+/** Of these: on MySQL it is DDL behind LOCK INSTANCE FOR BACKUP, which FTWRL waits for (9.7.4). */
+const WAITS_FOR_BACKUP = "Waiting for backup lock";
 /** What a statement is in that waits for a table to be free. */
 const WAITS_FOR_METADATA = "Waiting for table metadata lock";
 /**
@@ -50,8 +52,7 @@ const CHAINED_STATES = [WAITS_FOR_METADATA, "Waiting for table level lock"];
 
 /**
  * Statements that hold nothing while they wait for a table, where the server's FTWRL does not wait
- * for readers: measured on MariaDB 10.11, as it is for {@linkcode TABLE_DDL}. ALTER TABLE that waits
- * is in the way everywhere.
+ * for readers: measured on MariaDB 10.11, as it is for {@linkcode HOLDS_NOTHING_YET}.
  */
 const DML = ["select", "with", "insert", "update", "delete", "replace", "load"];
 
@@ -64,8 +65,10 @@ const READERS = ["select", "show", "describe", "desc", "explain", "with", "table
 const HARMLESS = ["use", "kill", "begin", "rollback", "start", "stop"];
 /** First words of statements that touch a table only in a subquery or a stored function. */
 const EVALUATES = ["set", "do"];
-/** What only shows a plan, or what the server itself is about. */
-const SHOWS = /^(?:explain\b(?!.*\banalyze\b)|show\s+(?:binlog|relaylog)\s+events\b)/is;
+/** What shows what the server itself is about. */
+const SHOWS = /^show\s+(?:binlog|relaylog)\s+events\b/i;
+/** What only shows a plan: its tables are open once it plans, which may take long. */
+const EXPLAINS = /^explain\b(?!.*\banalyze\b)/is;
 /**
  * The server's own functions that people wait in. Any other may be a stored one, which can read a
  * table that the statement does not name.
@@ -82,8 +85,14 @@ const WAITING_FUNCTIONS = [
 ].join("|");
 /** A call of one of them. Without parentheses inside there is no subquery and no other call. */
 const WAITING_CALL = new RegExp(`(?<![\`.\\w$])(?:${WAITING_FUNCTIONS})\\s*\\([^()]*\\)`, "gi");
-/** A SELECT of nothing but such calls. */
-const SELECTS_CALLS = /^select\s+\?(?:\s*,\s*\?)*\s*;?\s*$/i;
+/** A SELECT of nothing but such calls, each with or without a name. */
+const SELECTS_CALLS = (() => {
+  const call = String.raw`\?(?:\s+as\s+[\w\`]+)?`;
+  return new RegExp(
+    String.raw`^select\s+${call}(?:\s*,\s*${call})*(?:\s+from\s+dual)?\s*;?\s*$`,
+    "i",
+  );
+})();
 /** MariaDB's settings for one statement, which comes behind them. */
 const SET_STATEMENT = /^set\s+statement\s.*?\sfor\s+(?=[a-z(])/is;
 /** MariaDB's EXPLAIN that runs the statement, which comes behind it. */
@@ -97,6 +106,15 @@ const COMMITS = /^(?:xa\s+)?commit\b/i;
 const COMMITTING_STATE = /semi-sync ack|^commit|prior transaction to commit/i;
 /** What makes or removes a table: BLOCK_COMMIT first waits for it, and not for ALTER TABLE. */
 const TABLE_DDL = /^(?:create\s+(?:or\s+replace\s+)?table|drop|truncate|rename)\b/i;
+/** What BLOCK_COMMIT waits for even while it waits for a table itself. */
+const HOLDS_WHILE_IT_WAITS =
+  /^(?:drop\s+(?:database|schema|trigger)\b|create\s+(?:or\s+replace\s+)?(?:definer\s*=\s*\S+\s+)?trigger\b|alter\s+table\s+\S+\s+rename\s+(?!column\b|index\b|key\b))/i;
+/**
+ * What else holds nothing while it waits for a table, on MariaDB. DROP of a database, an index or a
+ * trigger is none of them, nor is ALTER TABLE: the lock waits for those.
+ */
+const HOLDS_NOTHING_YET =
+  /^(?:create\s+(?:or\s+replace\s+)?table|drop\s+(?:tables?|view|sequence)|truncate|rename|lock\s+tables?|flush\s+tables?)\b/i;
 /** A SELECT that takes its rows for writing. */
 const LOCKS_ROWS = /\bfor\s+update\b/i;
 /** The same behind a common table expression: WITH … UPDATE, WITH … DELETE. */
@@ -139,13 +157,19 @@ function findInTheWay(processList: readonly Row[], policy: GuardPolicy): Blocker
     const isSystem = SYSTEM_COMMANDS.includes(String(row["Command"])) ||
       SYSTEM_USERS.includes(session.user);
     if (isSystem || policy.ownIds.includes(session.id)) return [];
-    if (QUEUED_STATES.includes(session.state)) return [];
+    if (QUEUED_STATES.includes(session.state)) {
+      const isInTheWay = session.state === WAITS_FOR_BACKUP && policy.can.ddlWaitsForInstanceLock;
+      if (!isInTheWay) return [];
+    }
     const kind = kindOf(statement);
     if (kind === null) return [];
     if (
       session.state === WAITS_FOR_METADATA && !policy.method.waitsForReaders(policy.can) &&
-      (DML.includes(firstWord(statement)) || TABLE_DDL.test(withoutComments(statement)))
+      (DML.includes(firstWord(statement)) || HOLDS_NOTHING_YET.test(withoutComments(statement)))
     ) return [];
+    if (session.state === WAITS_FOR_METADATA && EXPLAINS.test(withoutComments(statement))) {
+      return [];
+    }
     const isInTheWay = kind === "reader"
       ? policy.method.waitsForReaders(policy.can)
       : policy.method.waitsForWriters === "all" || isCommitting(statement, session.state);
@@ -157,6 +181,7 @@ function findInTheWay(processList: readonly Row[], policy: GuardPolicy): Blocker
 function isCommitting(text: string, state: string): boolean {
   const statement = withoutComments(text);
   return COMMITS.test(statement) || COMMITTING_STATE.test(state) ||
+    HOLDS_WHILE_IT_WAITS.test(statement) ||
     (TABLE_DDL.test(statement) && state !== WAITS_FOR_METADATA);
 }
 

@@ -70,6 +70,10 @@ const STATEMENTS: readonly (readonly [statement: string, Kind])[] = [
   ["SHOW TABLE STATUS", READS],
   ["DESCRIBE t", READS],
   ["EXPLAIN ANALYZE SELECT * FROM t", READS],
+  // Planning may take long, with the tables open.
+  ["EXPLAIN SELECT * FROM t", READS],
+  ["SELECT SLEEP(1) FROM t AS dual", READS],
+  ["SELECT SLEEP(1) AS a, b FROM t", READS],
   ["TABLE t", READS],
   ["SET @x = (SELECT a FROM t)", READS],
   ["DO (SELECT SLEEP(100) FROM t)", READS],
@@ -118,6 +122,12 @@ const STATEMENTS: readonly (readonly [statement: string, Kind])[] = [
   ["DROP TABLE t", COMMITS],
   ["RENAME TABLE t TO u", COMMITS],
   ["CREATE INDEX i ON t (a)", WRITES],
+  ["ALTER TABLE t RENAME COLUMN a TO b", WRITES],
+  ["ALTER TABLE t RENAME TO u", COMMITS],
+  [
+    "CREATE DEFINER=`root`@`localhost` TRIGGER g BEFORE INSERT ON t FOR EACH ROW SET @a = 1",
+    COMMITS,
+  ],
   // A commit holds what the last phase of the lock wants, as long as it lasts (semisync, disk).
   ["COMMIT", COMMITS],
   ["XA COMMIT 'a'", COMMITS],
@@ -130,10 +140,10 @@ const STATEMENTS: readonly (readonly [statement: string, Kind])[] = [
   ["SET GLOBAL innodb_buffer_pool_size = 1", NEITHER],
   ["KILL 7", NEITHER],
   ["DO SLEEP(100)", NEITHER],
-  ["EXPLAIN SELECT * FROM t", NEITHER],
   ["SHOW BINLOG EVENTS", NEITHER],
   ["SELECT SLEEP(100)", NEITHER],
   ["SELECT SLEEP(100), GET_LOCK('a', 1);", NEITHER],
+  ["SELECT GET_LOCK('a', 9) AS `got`, SLEEP(1) FROM DUAL", NEITHER],
   ["STOP REPLICA", NEITHER],
   ["BEGIN", NEITHER],
   ["ROLLBACK", NEITHER],
@@ -162,9 +172,34 @@ Deno.test("guard: under BACKUP STAGE a write that waits for a replica's receipt 
   assert.ok(isBlocker({ State: "Waiting for prior transaction to commit" }, BACKUP_STAGE));
 });
 
-Deno.test("guard: under BACKUP STAGE a DROP that waits for its table is in nobody's way", () => {
-  const row = { Info: "DROP TABLE t", State: "Waiting for table metadata lock" };
-  assert.equal(isBlocker(row, BACKUP_STAGE), false);
+/** What waits for its table, and whom it is in the way of meanwhile (MariaDB: FTWRL, BACKUP STAGE). */
+const WAITING: readonly (readonly [statement: string, ftwrl: boolean, stage: boolean])[] = [
+  ["DROP TABLE t", false, false],
+  ["DROP VIEW v", false, false],
+  ["LOCK TABLES t WRITE", false, false],
+  ["FLUSH TABLES t", false, false],
+  ["EXPLAIN SELECT * FROM t", false, false],
+  ["DROP INDEX k ON t", true, false],
+  ["ALTER TABLE t ADD b INT", true, false],
+  ["ALTER TABLE t RENAME TO u", true, true],
+  ["DROP TRIGGER g", true, true],
+  ["DROP DATABASE shop", true, true],
+];
+for (const [statement, ftwrl, stage] of WAITING) {
+  Deno.test(`guard: whom ${statement} is in the way of while it waits for its table on MariaDB`, () => {
+    const row = { Info: statement, State: "Waiting for table metadata lock" };
+    assert.deepEqual([isBlocker(row, MARIADB), isBlocker(row, BACKUP_STAGE)], [ftwrl, stage]);
+  });
+}
+
+Deno.test("guard: an EXPLAIN that waits for its table is not what MySQL's FTWRL waits for", () => {
+  const row = { Info: "EXPLAIN SELECT * FROM t", State: "Waiting for table metadata lock" };
+  assert.equal(isBlocker(row, MYSQL), false);
+});
+
+Deno.test("guard: DDL behind LOCK INSTANCE FOR BACKUP is in the way on MySQL, and a queue is not", () => {
+  const row = { Info: "ALTER TABLE t ADD b INT", State: "Waiting for backup lock" };
+  assert.deepEqual([isBlocker(row, MYSQL), isBlocker(row, MARIADB)], [true, false]);
 });
 
 Deno.test("guard: before 10.5 MariaDB's FTWRL waits for readers as MySQL's does", () => {

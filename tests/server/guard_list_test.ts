@@ -16,6 +16,8 @@ const BOTH: On = [...MYSQL, ...MARIADB];
 
 interface Case {
   readonly name: string;
+  /** What another session does first, so that the statement has to wait for it. */
+  readonly holder?: readonly string[];
   /** Statements that are done before the lock is tried, so that an idle session holds something. */
   readonly before?: readonly string[];
   /** A statement that runs meanwhile. */
@@ -25,6 +27,8 @@ interface Case {
   readonly on: On;
   /** On which of them the lock waits. */
   readonly waits: On;
+  /** The server does not show it: the lock waits, and nobody can be named (`docs/limits.md`). */
+  readonly isUnseen?: true;
 }
 
 const SEMISYNC: Readonly<Record<"mysql" | "mariadb", { on: string; off: string }>> = {
@@ -37,6 +41,11 @@ const SEMISYNC: Readonly<Record<"mysql" | "mariadb", { on: string; off: string }
     off: "SET GLOBAL rpl_semi_sync_master_enabled=OFF",
   },
 };
+
+/** Planning it takes longer than the test: 22! orders of tables are tried. */
+const LONG_PLAN = `EXPLAIN SELECT COUNT(*) FROM ${
+  Array.from({ length: 22 }, (_, at) => `shop.many AS t${at}`).join(", ")
+} WHERE ${Array.from({ length: 21 }, (_, at) => `t${at}.a + t${at + 1}.a > ${at}`).join(" AND ")}`;
 
 const SLOW = "(SELECT COUNT(*) FROM shop.t WHERE SLEEP(20) = 0)";
 
@@ -117,6 +126,19 @@ const CASES: readonly Case[] = [
     on: MARIADB,
     waits: [],
   },
+  {
+    name: "an idle LOCK TABLES WRITE",
+    before: ["LOCK TABLES shop.t WRITE"],
+    on: MARIADB,
+    waits: MARIADB,
+    isUnseen: true,
+  },
+  {
+    name: "an idle FLUSH TABLES … WITH READ LOCK",
+    before: ["FLUSH TABLES shop.t WITH READ LOCK"],
+    on: MARIADB,
+    waits: [],
+  },
   { name: "an idle HANDLER", before: ["HANDLER shop.t OPEN"], on: MARIADB, waits: [] },
   {
     name: "an idle FLUSH TABLES … FOR EXPORT",
@@ -169,14 +191,55 @@ const CASES: readonly Case[] = [
     on: BOTH,
     waits: BOTH,
   },
-  ...["DROP TABLE shop.read", "TRUNCATE shop.read", "RENAME TABLE shop.read TO shop.gone"].map((
-    running,
-  ): Case => ({
-    name: `${running.split(" ")[0]} that waits for an open transaction`,
+  ...([
+    ["DROP TABLE shop.read", MYSQL],
+    ["DROP VIEW shop.seen", MYSQL],
+    ["TRUNCATE shop.read", MYSQL],
+    ["RENAME TABLE shop.read TO shop.gone", MYSQL],
+    ["LOCK TABLES shop.read WRITE", MYSQL],
+    ["ALTER TABLE shop.read RENAME TO shop.gone", BOTH],
+    ["DROP TRIGGER shop.fired", BOTH],
+    ["DROP DATABASE shop", BOTH],
+    ["DROP INDEX k ON shop.read", [["mysql", "ftwrl"], ["mariadb", "ftwrl"]]],
+  ] as const).map(([running, waits]): Case => ({
+    name: `${running} that waits for an open transaction`,
     running,
     on: BOTH,
-    waits: MYSQL,
+    waits,
   })),
+  {
+    name: "FLUSH TABLES of a table that waits for an open transaction",
+    running: "FLUSH TABLES shop.read",
+    on: MARIADB,
+    waits: [],
+  },
+  {
+    name: "ALTER TABLE that waits for another backup's LOCK INSTANCE",
+    holder: ["LOCK INSTANCE FOR BACKUP"],
+    running: "ALTER TABLE shop.u ADD COLUMN z INT",
+    on: MYSQL,
+    waits: MYSQL,
+  },
+  ...["UPDATE shop.u SET a = 5", "ALTER TABLE shop.t COMMENT 'x'"].map((running): Case => ({
+    name: `${running.split(" ")[0]} that waits for another backup's global lock`,
+    holder: ["FLUSH TABLES WITH READ LOCK"],
+    running,
+    on: BOTH,
+    waits: [],
+  })),
+  {
+    name: "EXPLAIN that plans for long",
+    before: ["SET optimizer_search_depth=62, optimizer_prune_level=0"],
+    running: LONG_PLAN,
+    on: BOTH,
+    waits: MYSQL,
+  },
+  {
+    name: "SELECT of a waiting function under a name",
+    running: "SELECT GET_LOCK('held', 20) AS got FROM DUAL",
+    on: BOTH,
+    waits: [],
+  },
   { name: "a session in GET_LOCK", running: "SELECT GET_LOCK('held', 20)", on: BOTH, waits: [] },
 ];
 
@@ -200,10 +263,16 @@ for (const flavor of ["mysql", "mariadb"] as const) {
           ["looks", "SELECT SLEEP(20) FROM shop.t"],
         ]
       ) await admin.query(`CREATE PROCEDURE shop.${name}() BEGIN ${body}; END`);
-      await admin.query("CREATE TABLE shop.read (a INT) ENGINE=InnoDB");
+      await admin.query("CREATE TABLE shop.many (a INT) ENGINE=InnoDB");
+      await admin.query("INSERT INTO shop.many VALUES (1), (2), (3), (4)");
+      await admin.query("CREATE TABLE shop.read (a INT, KEY k (a)) ENGINE=InnoDB");
+      await admin.query("CREATE VIEW shop.seen AS SELECT a FROM shop.read");
+      await admin.query(
+        "CREATE TRIGGER shop.fired BEFORE UPDATE ON shop.read FOR EACH ROW SET @fired = 1",
+      );
       const reader = await connect(server);
       await reader.query("BEGIN");
-      await reader.query("SELECT COUNT(*) FROM shop.read");
+      await reader.query("SELECT COUNT(*) FROM shop.seen");
       if (flavor === "mysql") {
         await admin.query("INSTALL PLUGIN rpl_semi_sync_source SONAME 'semisync_source.so'");
       }
@@ -212,12 +281,18 @@ for (const flavor of ["mysql", "mariadb"] as const) {
       const parsed = parseVersion(String(version?.["v"]), String(version?.["c"]));
       assert.ok(parsed !== null);
       const can = capabilitiesOf(parsed);
-      for (const { name, before, running, isSemisync, on, waits } of CASES) {
+      for (const { name, holder, before, running, isSemisync, on, waits, isUnseen } of CASES) {
         for (const [of, method] of on) {
           if (of !== flavor) continue;
           const doesWait = waits.some(([a, b]) => a === of && b === method);
-          await test.step(`${method}, ${name}: ${doesWait ? "waits, and it is named" : "does not wait, and nobody is named"}`, async () => {
+          const isNamed = doesWait && isUnseen === undefined;
+          const expected = `${doesWait ? "waits" : "does not wait"}, and it is ${
+            isNamed ? "" : "not "
+          }named`;
+          await test.step(`${method}, ${name}: ${expected}`, async () => {
             const other = await connect(server);
+            const held = holder === undefined ? null : await connect(server);
+            for (const statement of holder ?? []) await held?.query(statement);
             for (const statement of before ?? []) await other.query(statement);
             if (isSemisync) await admin.query(SEMISYNC[flavor].on);
             const work = running === undefined ? null : other.query(running).catch(() => null);
@@ -236,13 +311,14 @@ for (const flavor of ["mysql", "mariadb"] as const) {
               ].some(({ id }) => id === other.id);
               assert.deepEqual(
                 { lockWaits: await waitsFor(server, method), named },
-                { lockWaits: doesWait, named: doesWait },
+                { lockWaits: doesWait, named: isNamed },
               );
             } finally {
               if (isSemisync) await admin.query(SEMISYNC[flavor].off);
               await admin.query(`KILL ${other.id}`).catch(() => null);
               await work;
               await other.close().catch(() => null);
+              await held?.close();
             }
           });
         }
