@@ -1,0 +1,262 @@
+/** Every command, with its options and its page of the help. */
+import { formatDuration } from "../base/duration.ts";
+import { CALLER_TABLE, CALLERS } from "../callers/table.ts";
+import { hookCallOf, hookNamesOf } from "../callers/call.ts";
+import { helpOf, namesOf, overview } from "./help.ts";
+import {
+  choiceArgument,
+  choiceArguments,
+  choiceOption,
+  type Command,
+  completionScript,
+  define,
+  durationOption,
+  fields,
+  flag,
+  foundArgument,
+  hintFor,
+  PROGRAM,
+  SHELL_NAMES,
+} from "./parser.ts";
+import { print, refuse } from "./say.ts";
+
+/** Longest hold of a rehearsal: beyond it somebody is looking for a maintenance mode. */
+const HOLD_LIMIT_MS = 15 * 60_000;
+
+/** A hold long enough to see writers wait, and short enough for a server in use. */
+const HOLD_DEFAULT_MS = 2_000;
+
+const WHO = `Who takes the snapshot: ${CALLERS.join(", ")}`;
+
+const json = flag("--json", "Print one JSON object instead of sentences");
+
+const dryRun = flag("--dry-run", "Say exactly what would be done, and do nothing");
+
+const callers = choiceArguments("CALLER", CALLERS, WHO);
+
+/** `--caller`, with what it is good for in this command. */
+function callerOption(purpose: string) {
+  return choiceOption("--caller", CALLERS, `${WHO}. ${purpose}`);
+}
+
+/** Options that choose another than the usual form of a caller's hooks. */
+const formOptions = {
+  legacy: flag("--legacy", "vmware: the legacy script names, for products that call no other"),
+  direct: flag("--direct", "qemu: in place of the dispatcher, so that a failing freeze is heard"),
+} as const;
+
+/** The order is that of the list in the help. The locker is not for people and not here. */
+export const COMMANDS: readonly Command[] = [
+  define({
+    name: "pre-freeze",
+    brief: "Lock the servers, before the snapshot",
+    details: `
+Opens a window: waits until no long statement is in the way, locks every
+configured server, writes binlog coordinates to disk, flushes the disks, and
+returns while a background process keeps the lock. Close it with post-thaw.
+Otherwise the lock is released automatically after hold_timeout (60s unless
+set).
+
+Exit 0: every server is locked, its data is on disk, and its coordinates are
+recorded on disk. After any other exit nothing is locked by this call.
+(With on_failure=proceed also 0 without a lock; a line on stderr says so.)
+
+Also called as: ${namesOf("pre-freeze")}`,
+    parser: fields({
+      caller: callerOption("Decides how long the freeze may take, unless freeze_timeout is set"),
+    }),
+    run: async (value) => {
+      const { preFreeze } = await import("../commands/pre_freeze.ts");
+      return await preFreeze(value.caller ?? null);
+    },
+  }),
+  define({
+    name: "post-thaw",
+    brief: "Unlock, after the snapshot, and say what it is worth",
+    details: `
+Closes the window: releases the lock first, then compares the coordinates and
+says whether the snapshot is application-consistent. Safe to repeat, and safe
+when nothing is open. While pre-freeze still works, it cancels it.
+
+Exit 0: the lock was held without a gap since pre-freeze returned, or there was
+nothing to close (it says which).
+Exit 12: the lock expired or was lost: that snapshot is only crash-consistent.
+(Or pre-freeze was killed, which VMware Tools take for a success.)
+
+Also called as: ${namesOf("post-thaw")}
+(freezeFail: the caller gave up its snapshot; closed as aborted, exit 0)`,
+    parser: fields({ caller: callerOption("Accepted for symmetry; changes nothing here") }),
+    run: async () => {
+      const { postThaw } = await import("../commands/post_thaw.ts");
+      return await postThaw(false);
+    },
+  }),
+  define({
+    name: "status",
+    brief: "Say whether a lock is held now, and how the last window ended",
+    details: `
+Only looks; changes nothing and needs no connection to a server.
+
+Exit 0: printed, whatever the state is.`,
+    parser: fields({ json }),
+    run: async (value) => {
+      const { status } = await import("../commands/status.ts");
+      return await status(value.json);
+    },
+  }),
+  define({
+    name: "check",
+    brief: "Find what would make tonight's freeze fail, without locking",
+    details: `
+Logs in as pre-freeze does and asks; locks nothing, changes nothing, starts no
+program, and ends within 10 seconds. Prints errors, warnings and notes, each
+with a command that ends it, ready to be copied, where there is one.
+
+Exit 0: no error was found; warnings and notes do not count.
+Otherwise the code that pre-freeze would have had: 20, 21, 22, 10 or 11.
+
+Example: locktables check --json`,
+    parser: fields({ json }),
+    isGranted: true,
+    run: async (value) => {
+      const { check } = await import("../commands/check.ts");
+      return await check(value.json);
+    },
+  }),
+  define({
+    name: "rehearse",
+    brief: "Open and close a real window without a snapshot, and time it",
+    details: `
+Locks the servers for real, as pre-freeze does: writers wait for as long as the
+rehearsal holds. Shows what took how long, and how long writers would stall.
+
+Exit 0: the window was good: locked, held without a gap, released.
+
+Example: locktables rehearse --hold 500ms`,
+    parser: fields({
+      hold: durationOption(
+        "--hold",
+        { minMs: 0, maxMs: HOLD_LIMIT_MS, defaultMs: HOLD_DEFAULT_MS },
+        `How long to hold the lock, 0s to ${formatDuration(HOLD_LIMIT_MS)}; ${
+          formatDuration(HOLD_DEFAULT_MS)
+        } by default`,
+      ),
+      json,
+    }),
+    run: async (value) => {
+      const { rehearse } = await import("../commands/rehearse.ts");
+      return await rehearse({ holdMs: value.hold, asJson: value.json });
+    },
+  }),
+  define({
+    name: "install",
+    brief: "Put hooks where the snapshot's caller looks for them",
+    details: `
+CALLER is who takes the snapshot; ${PROGRAM} install --list shows each with its
+paths, its rules and its limits. Files that it did not create are never
+overwritten (exit 22, names the file). It makes directories, sets the caller's
+switches, and prints what it cannot do itself. Safe to repeat.
+
+Exit 0: the hooks are in place, and have been verified.
+
+Examples: ${PROGRAM} install vmware
+          ${PROGRAM} install qemu --direct --dry-run`,
+    parser: fields({
+      callers,
+      list: flag("--list", "Show every caller, and install nothing"),
+      dryRun,
+      replace: flag("--replace", "Keep what is in the way beside it; uninstall puts it back"),
+      ...formOptions,
+    }),
+    isGranted: true,
+    run: async ({ callers, list, dryRun, replace, legacy, direct }) => {
+      const { install, listCallers } = await import("../commands/install.ts");
+      if (list) return await listCallers();
+      const chosen = [...new Set(callers)];
+      if (chosen.length === 0) return await refuse(`No CALLER: ${CALLERS.join(", ")}.`, "install ");
+      const options = [...(legacy ? ["--legacy"] : []), ...(direct ? ["--direct"] : [])];
+      const stray = options.find((name) =>
+        !chosen.some((caller) => CALLER_TABLE[caller].forms.some((form) => form.option === name))
+      );
+      if (stray !== undefined) {
+        return await refuse(`${stray} is not for ${chosen.join(", ")}.`, "install ");
+      }
+      return await install({ callers: chosen, formOptions: options, replace, dryRun });
+    },
+  }),
+  define({
+    name: "uninstall",
+    brief: "Take the hooks away, and put back what was there before",
+    details: `
+Without CALLER: all of them, and with the last one the records of windows too,
+if they began with the installation. Refuses while a window is open (exit 11),
+and where a hook was changed since it was installed (exit 22). The program
+itself stays.
+
+Exit 0: done, or there was nothing to do.`,
+    parser: fields({
+      callers,
+      dryRun,
+      force: flag("--force", "Remove also what was changed since it was installed"),
+    }),
+    isGranted: true,
+    run: async ({ callers, dryRun, force }) => {
+      const { uninstall } = await import("../commands/uninstall.ts");
+      return await uninstall({ callers: [...new Set(callers)], force, dryRun });
+    },
+  }),
+  define({
+    name: "completions",
+    brief: "Print the script that completes locktables in a shell",
+    details: `
+  bash  locktables completions bash > /etc/bash_completion.d/locktables
+  zsh   locktables completions zsh > "\${fpath[1]}/_locktables"
+  fish  locktables completions fish > ~/.config/fish/completions/locktables.fish
+
+To try it in this shell first: eval "$(locktables completions bash)"
+
+Exit 0: printed.`,
+    parser: fields(
+      { shell: choiceArgument("SHELL", SHELL_NAMES, "bash, zsh or fish") },
+      "completions needs a SHELL: bash, zsh or fish.",
+    ),
+    run: (value) => print(completionScript(value.shell)),
+  }),
+  define({
+    name: "help",
+    brief: "Explain a command",
+    details: `
+Exit 0: printed.`,
+    parser: fields({
+      topic: foundArgument(
+        "COMMAND",
+        (word) => {
+          const found = commandNamed(word);
+          return found === undefined ? { wrong: unknownCommand(word) } : { found: found.name };
+        },
+        () => COMMANDS.map(({ name }) => name),
+        "A command, or a caller's name for it; without it, everything",
+      ),
+    }),
+    run: (value) => print(pageOf(commandNamed(value.topic ?? ""))),
+  }),
+];
+
+/** A command by its name or by one of a caller's. */
+export function commandNamed(name: string): Command | undefined {
+  const own = hookCallOf("", [name])?.command ?? name;
+  return COMMANDS.find((one) => one.name === own);
+}
+
+/** The page of one command, or that of all. */
+export function pageOf(one: Command | undefined): string {
+  return one === undefined ? overview(COMMANDS) : helpOf(COMMANDS, one);
+}
+
+/** What is wrong with a first word that is no command. */
+export function unknownCommand(name: string): string {
+  const { verbs: pre } = hookNamesOf("pre-freeze");
+  const { verbs: post } = hookNamesOf("post-thaw");
+  const names = [...COMMANDS.map((one) => one.name), ...pre, ...post];
+  return `Unknown command "${name}". ${hintFor(name, names)}`.trim();
+}
