@@ -39,7 +39,7 @@ interface TestOptions {
 }
 
 /** Files at once for each processor: most of a test's time is a wait for a server or a limit. */
-const JOBS_PER_PROCESSOR = 2;
+const JOBS_PER_PROCESSOR = 3;
 
 /** More than this needs more memory than it saves time: each may run three servers. */
 const JOBS_MAX = 12;

@@ -168,7 +168,8 @@ testOnEachServer("only a statement that was seen twice is killed", async (guest)
       return running;
     };
     const running = [once()];
-    await sleep(2 * AGED_MS);
+    // By far: on a busy machine the second look comes late as well.
+    await sleep(5 * AGED_MS);
     assert.deepEqual(await ids(), { blockers: [session.id], killed: [] });
     await admin.query(`KILL QUERY ${session.id}`);
     await Promise.all(running);
@@ -239,9 +240,9 @@ for (const flavor of FLAVORS) {
         )?.["Id"];
       await until("the replica applies it", 5_000, async () => await applier() !== undefined);
       const id = await applier();
-      // On MySQL it waits for the applier (MariaDB's ends it), and is not what the lock waits for.
+      // It waits for the applier to end its statement, and is not what the lock waits for.
       const stopper = await connect(replica);
-      const stopping = stopper.query(flavor === "mysql" ? "STOP REPLICA" : "DO 1");
+      const stopping = stopper.query(flavor === "mysql" ? "STOP REPLICA" : "STOP SLAVE");
       await sleep(2 * AGED_MS);
       const frozen = await sandbox.run([sandbox.binary, "pre-freeze"]);
       assert.equal(frozen.code, 10, frozen.stderr);
@@ -252,7 +253,8 @@ for (const flavor of FLAVORS) {
       await stopper.close();
       await until("it comes to its end", 10_000, async () => await applier() === undefined);
       const [row] = await at.query("SELECT n FROM shop.orders");
-      assert.equal(row?.["n"], 1);
+      // MariaDB's STOP leaves the transaction for the next START.
+      assert.equal(row?.["n"], flavor === "mysql" ? 1 : 0);
     } finally {
       await Promise.all([from.close(), at.close()]);
       await sandbox.close();
