@@ -10,7 +10,7 @@ import { lastOfEach, type OptionLine, shown } from "./option_file.ts";
 interface DurationRange {
   readonly min: number;
   readonly max: number;
-  readonly standard: number;
+  readonly default: number;
 }
 
 /** VMware Tools give all scripts 15 minutes; no caller that we know waits longer. */
@@ -20,29 +20,29 @@ const LONGEST_CALLER_MS = 15 * 60_000;
 const SHORTEST_MS = 1_000;
 
 /** A minute is what the callers' own safety thaws allow (Azure's safefreeze: 60 s). */
-const HOLD: DurationRange = { min: SHORTEST_MS, max: LONGEST_CALLER_MS, standard: 60_000 };
+const HOLD: DurationRange = { min: SHORTEST_MS, max: LONGEST_CALLER_MS, default: 60_000 };
 
 /**
  * What is done between the lock and the answer takes 50 ms on a healthy disk. Five seconds are for
  * a disk that is busy, and below the patience of every caller (the shortest is Amazon's, 8 s); half
  * a minute without writes is an outage.
  */
-const STALL: DurationRange = { min: 500, max: 30_000, standard: 5_000 };
+const STALL: DurationRange = { min: 500, max: 30_000, default: 5_000 };
 
 /**
  * While one attempt waits, every writer waits behind it. Longer than a minute is an
  * outage; three seconds is what applications take for a slow commit.
  */
-const LOCK_WAIT: DurationRange = { min: SHORTEST_MS, max: 60_000, standard: 3_000 };
+const LOCK_WAIT: DurationRange = { min: SHORTEST_MS, max: 60_000, default: 3_000 };
 
 /**
  * Below 100 ms ordinary statements of a busy server would be blockers at every look.
  * The upper bound is as good as no guard.
  */
-const GUARD: DurationRange = { min: 100, max: LONGEST_CALLER_MS, standard: 1_000 };
+const GUARD: DurationRange = { min: 100, max: LONGEST_CALLER_MS, default: 1_000 };
 
 /** Default of `freeze_timeout` without a caller, such as in a rehearsal. */
-export const FREEZE_STANDARD_MS = 60_000;
+export const DEFAULT_FREEZE_TIMEOUT_MS = 60_000;
 
 const METHODS = ["auto", "ftwrl", "backup-stage"] as const;
 
@@ -52,20 +52,20 @@ const KILL_LONG_QUERIES = ["off", "select", "all"] as const;
  * Ten in a hundred connections are left for those who only read, and for the administrator who
  * comes to look.
  */
-const CONNECTION_MARK_STANDARD = "90%";
+const DEFAULT_CONNECTION_MARK = "90%";
 
 const ON_FAILURE = ["abort", "proceed"] as const;
 
 /** An example for the hint of each of our own keys, in the order of the documentation. */
 const OWN_EXAMPLES = {
   "method": METHODS[0],
-  "hold-timeout": formatDuration(HOLD.standard),
-  "stall-limit": formatDuration(STALL.standard),
-  "freeze-timeout": formatDuration(FREEZE_STANDARD_MS),
-  "lock-wait-timeout": formatDuration(LOCK_WAIT.standard),
-  "long-query-guard": formatDuration(GUARD.standard),
+  "hold-timeout": formatDuration(HOLD.default),
+  "stall-limit": formatDuration(STALL.default),
+  "freeze-timeout": formatDuration(DEFAULT_FREEZE_TIMEOUT_MS),
+  "lock-wait-timeout": formatDuration(LOCK_WAIT.default),
+  "long-query-guard": formatDuration(GUARD.default),
   "kill-long-queries": KILL_LONG_QUERIES[0],
-  "connection-mark": CONNECTION_MARK_STANDARD,
+  "connection-mark": DEFAULT_CONNECTION_MARK,
   "on-failure": ON_FAILURE[0],
   "instances": "main,reporting",
 } as const;
@@ -77,10 +77,10 @@ export const OWN_KEYS: readonly string[] = Object.keys(OWN_EXAMPLES);
 const INSTANCE_NAME = /^[A-Za-z0-9_-]+$/;
 
 /** What our own keys say, each by its last line, or the first bad one's refusal. */
-export function ownSettingsFrom(options: readonly OptionLine[], freezeStandardMs: number) {
+export function ownSettingsFrom(options: readonly OptionLine[], defaultFreezeTimeoutMs: number) {
   const lines = lastOfEach(options);
   const parsed = safeParse(
-    ownSchema(freezeStandardMs),
+    ownSchema(defaultFreezeTimeoutMs),
     Object.fromEntries([...lines.values()].map((option) => [option.key, option.value ?? ""])),
   );
   if (parsed.success) return { values: parsed.data, lines };
@@ -93,11 +93,11 @@ export function ownSettingsFrom(options: readonly OptionLine[], freezeStandardMs
 }
 
 /** The schema of our own keys; each message is what is wanted instead. */
-function ownSchema(freezeStandardMs: number) {
+function ownSchema(defaultFreezeTimeoutMs: number) {
   const freeze: DurationRange = {
     min: SHORTEST_MS,
     max: LONGEST_CALLER_MS,
-    standard: freezeStandardMs,
+    default: defaultFreezeTimeoutMs,
   };
   return object(
     {
@@ -108,7 +108,7 @@ function ownSchema(freezeStandardMs: number) {
       "lock-wait-timeout": duration(LOCK_WAIT),
       "long-query-guard": duration(GUARD),
       "kill-long-queries": _default(literal(KILL_LONG_QUERIES, oneOf(KILL_LONG_QUERIES)), "off"),
-      "connection-mark": share(CONNECTION_MARK_STANDARD),
+      "connection-mark": share(DEFAULT_CONNECTION_MARK),
       "on-failure": _default(literal(ON_FAILURE, oneOf(ON_FAILURE)), "abort"),
       "instances": _default(instanceNames(), []),
     } satisfies Record<OwnKey, unknown>,
@@ -126,13 +126,13 @@ function duration(range: DurationRange) {
       message: `a duration ${unit}from ${between}`,
       input: text,
     });
-    return range.standard;
+    return range.default;
   });
-  return _default(pipe(string(), parsed), range.standard);
+  return _default(pipe(string(), parsed), range.default);
 }
 
 /** A percentage from 10% to 100%, or `off`. */
-function share(standard: string) {
+function share(byDefault: string) {
   const parsed = transform((text: string, context) => {
     if (text === "off") return null;
     const percent = /^([0-9]{2,3})%$/.exec(text)?.[1];
@@ -146,7 +146,7 @@ function share(standard: string) {
     });
     return null;
   });
-  return pipe(_default(string(), standard), parsed);
+  return pipe(_default(string(), byDefault), parsed);
 }
 
 function instanceNames() {

@@ -15,7 +15,7 @@ import {
   optionsOfGroups,
   type OptionWarning,
 } from "./option_file.ts";
-import { FREEZE_STANDARD_MS, isOwn, ownSettingsFrom } from "./own_settings.ts";
+import { DEFAULT_FREEZE_TIMEOUT_MS, isOwn, ownSettingsFrom } from "./own_settings.ts";
 import { looseKey, misspelled, strayGroup, unknownKey } from "./stray.ts";
 
 /** Everything the option file decides. All times are whole milliseconds. */
@@ -38,7 +38,7 @@ export interface Settings {
   /** Which blockers may be killed. */
   readonly killLongQueries: "off" | "select" | "all";
   /**
-   * Share of `max_connections` from which the lock is let go, because a server full of waiting
+   * Share of `max_connections` from which the lock is released, because a server full of waiting
    * writers refuses clients; null: never.
    */
   readonly connectionMark: number | null;
@@ -62,15 +62,14 @@ const SERVER_UNIT_MS = 1_000;
  * clients.
  *
  * @param read what {@linkcode readOptionFile} returned; no options at all is fine.
- * @param freezeStandardMs default of `freeze_timeout` in milliseconds, which each caller has its own
- * of.
+ * @param defaultFreezeTimeoutMs default of `freeze_timeout`; each caller has its own.
  * @returns the settings and the warnings, those of reading first; or a refusal
  * (`bad-setting`, exit 22) with file, line and key of the first bad one. A password is
  * never repeated.
  */
 export function settingsFrom(
   read: OptionFile,
-  freezeStandardMs: number = FREEZE_STANDARD_MS,
+  defaultFreezeTimeoutMs: number = DEFAULT_FREEZE_TIMEOUT_MS,
 ): { settings: Settings; warnings: OptionWarning[] } | Refusal {
   const options = read.options.map((option) => ({ ...option, key: option.key.toLowerCase() }));
   const warnings = [...read.warnings];
@@ -81,7 +80,10 @@ export function settingsFrom(
   if (strict !== undefined) return unknownKey(strict);
   warnings.push(...unknown.map(looseKey));
 
-  const own = ownSettingsFrom(ownOptions.filter((option) => isOwn(option.key)), freezeStandardMs);
+  const own = ownSettingsFrom(
+    ownOptions.filter((option) => isOwn(option.key)),
+    defaultFreezeTimeoutMs,
+  );
   if (isRefusal(own)) return own;
   const { values, lines } = own;
 
