@@ -4,15 +4,11 @@
  */
 
 import { parseArgs } from "node:util";
-import {
-  build,
-  DENO_VERSION,
-  denoInfo,
-  DENORT,
-  packageOf,
-  STAGED_MTIME,
-  usedNames,
-} from "./build.ts";
+import { build, STAGED_MTIME } from "./build.ts";
+import { DENO_VERSION, denoInfo } from "./build/deno.ts";
+import { DENORT } from "./build/runtime.ts";
+import { usedNames } from "./build/used_names.ts";
+import { packageOf } from "./build/vendor.ts";
 import { sha256OfFile } from "./hashes.ts";
 import { commandsOf, manPage } from "./man_page.ts";
 import { makeSbom } from "./sbom.ts";

@@ -108,6 +108,11 @@ export async function pathExists(path: string | URL): Promise<boolean> {
   }
 }
 
+/** The text of a file, or something else where there is none. */
+export async function readOr(path: string, otherwise: string): Promise<string> {
+  return await pathExists(path) ? await Deno.readTextFile(path) : otherwise;
+}
+
 /**
  * Where downloads, server trees and templates are kept between runs: outside the repository, so
  * that a fresh checkout on the same machine is quick, and a clean one stays clean.
