@@ -13,104 +13,56 @@ export type Purpose = "lock" | "coordinates" | "replicas" | "log" | "guard" | "k
 /** Privileges of which any one is enough; the first is the smallest and the one to grant. */
 type AnyOf = readonly [string, ...string[]];
 
-interface Edition {
-  /** The first version that has these names and rules. */
+type Needs = Readonly<Record<Purpose, AnyOf>>;
+
+/** What a version changed, for itself and those after it. */
+interface Change {
   readonly since: readonly [major: number, minor: number, patch: number];
-  readonly needs: Readonly<Record<Purpose, AnyOf>>;
+  readonly needs: Partial<Needs>;
 }
 
-const MYSQL_MONITOR: AnyOf = ["REPLICATION CLIENT", "SUPER"];
+/** MySQL before 8.0 and MariaDB before 10.5. */
+const AT_FIRST: Needs = {
+  lock: ["RELOAD"],
+  coordinates: ["REPLICATION CLIENT", "SUPER"],
+  replicas: ["REPLICATION CLIENT", "SUPER"],
+  log: ["RELOAD"],
+  guard: ["PROCESS"],
+  kill: ["SUPER"],
+};
 
-/** Newest first. FLUSH_TABLES and CONNECTION_ADMIN: MySQL 8.0 Reference Manual 8.2.2. */
-const MYSQL: readonly Edition[] = [
-  {
-    since: [8, 0, 23],
-    needs: {
-      lock: ["FLUSH_TABLES", "RELOAD"],
-      coordinates: MYSQL_MONITOR,
-      replicas: MYSQL_MONITOR,
-      log: ["RELOAD"],
-      guard: ["PROCESS"],
-      kill: ["CONNECTION_ADMIN", "SUPER"],
-    },
-  },
-  {
-    since: [8, 0, 0],
-    needs: {
-      lock: ["RELOAD"],
-      coordinates: MYSQL_MONITOR,
-      replicas: MYSQL_MONITOR,
-      log: ["RELOAD"],
-      guard: ["PROCESS"],
-      kill: ["CONNECTION_ADMIN", "SUPER"],
-    },
-  },
-  {
-    since: [0, 0, 0],
-    needs: {
-      lock: ["RELOAD"],
-      coordinates: MYSQL_MONITOR,
-      replicas: MYSQL_MONITOR,
-      log: ["RELOAD"],
-      guard: ["PROCESS"],
-      kill: ["SUPER"],
-    },
-  },
+/** Oldest first. FLUSH_TABLES and CONNECTION_ADMIN: MySQL 8.0 Reference Manual 8.2.2. */
+const MYSQL: readonly Change[] = [
+  { since: [8, 0, 0], needs: { kill: ["CONNECTION_ADMIN", "SUPER"] } },
+  { since: [8, 0, 23], needs: { lock: ["FLUSH_TABLES", "RELOAD"] } },
 ];
 
 /**
- * Newest first. SUPER was split up in 10.5 and stopped standing for the parts in 11.0
+ * Oldest first. SUPER was split up in 10.5 and stopped standing for the parts in 11.0
  * (MDEV-21743, MDEV-29668); SLAVE MONITOR came with 10.5.9 (MDEV-23610). The synonyms are those
  * that GRANT takes and SHOW GRANTS may print.
  */
-const MARIADB: readonly Edition[] = [
-  {
-    since: [11, 0, 0],
-    needs: {
-      lock: ["RELOAD"],
-      coordinates: ["BINLOG MONITOR", "REPLICATION CLIENT"],
-      replicas: ["SLAVE MONITOR", "REPLICA MONITOR"],
-      log: ["RELOAD"],
-      guard: ["PROCESS"],
-      kill: ["CONNECTION ADMIN"],
-    },
-  },
-  {
-    since: [10, 5, 9],
-    needs: {
-      lock: ["RELOAD"],
-      coordinates: ["BINLOG MONITOR", "REPLICATION CLIENT", "SUPER"],
-      replicas: ["SLAVE MONITOR", "REPLICA MONITOR", "SUPER"],
-      log: ["RELOAD"],
-      guard: ["PROCESS"],
-      kill: ["CONNECTION ADMIN", "SUPER"],
-    },
-  },
+const MARIADB: readonly Change[] = [
   {
     since: [10, 5, 0],
     needs: {
-      lock: ["RELOAD"],
       coordinates: ["BINLOG MONITOR", "REPLICATION CLIENT", "SUPER"],
       replicas: ["REPLICATION SLAVE ADMIN", "REPLICATION REPLICA ADMIN", "SUPER"],
-      log: ["RELOAD"],
-      guard: ["PROCESS"],
       kill: ["CONNECTION ADMIN", "SUPER"],
     },
   },
+  { since: [10, 5, 9], needs: { replicas: ["SLAVE MONITOR", "REPLICA MONITOR", "SUPER"] } },
   {
-    since: [0, 0, 0],
+    since: [11, 0, 0],
     needs: {
-      lock: ["RELOAD"],
-      coordinates: ["REPLICATION CLIENT", "SUPER"],
-      replicas: ["REPLICATION CLIENT", "SUPER"],
-      log: ["RELOAD"],
-      guard: ["PROCESS"],
-      kill: ["SUPER"],
+      coordinates: ["BINLOG MONITOR", "REPLICATION CLIENT"],
+      replicas: ["SLAVE MONITOR", "REPLICA MONITOR"],
+      kill: ["CONNECTION ADMIN"],
     },
   },
 ];
 
-const EDITIONS: Readonly<Record<Flavor, readonly Edition[]>> = {
+const CHANGES: Readonly<Record<Flavor, readonly Change[]>> = {
   mysql: MYSQL,
   percona: MYSQL,
   mariadb: MARIADB,
@@ -135,9 +87,10 @@ const LOSSES: Readonly<Partial<Record<Purpose, string>>> = {
 
 /** The privileges for a purpose on this server, any one of which is enough. */
 export function privilegesFor(purpose: Purpose, server: ServerVersion): AnyOf {
-  const edition = EDITIONS[server.flavor].find(({ since }) => isAtLeast(server, ...since));
-  if (edition === undefined) throw new Error(`No privileges known for ${server.label}`);
-  return edition.needs[purpose];
+  const change = CHANGES[server.flavor].findLast(({ since, needs }) =>
+    needs[purpose] !== undefined && isAtLeast(server, ...since)
+  );
+  return change?.needs[purpose] ?? AT_FIRST[purpose];
 }
 
 /**
