@@ -4,8 +4,6 @@
  * each entry names where its own were read.
  */
 
-import { UNIT_PATHS } from "./rights.ts";
-
 /** Callers by name, in the order in which help lists them. */
 export const CALLERS = [
   "vmware",
@@ -95,6 +93,8 @@ export interface CallerFacts {
   readonly limits: string;
   /** Whether filesystems are frozen between the two hooks. */
   readonly freezesFilesystems: boolean;
+  /** Directories of the caller alone: install may write anywhere in them. */
+  readonly directories: readonly string[];
   /** Any of these is there where the caller's agent is installed; empty: it has none. */
   readonly agents: readonly string[];
   /** Several where the paths differ between distributions: the first whose `needs` are met. */
@@ -103,10 +103,10 @@ export interface CallerFacts {
 }
 
 /** Where our own files for callers lie that are configured with a path or take a document. */
-const OWN_DIR = "/etc/locktables";
+export const OWN_DIR = "/etc/locktables";
 
 /** Suffix of files of somebody else's that give way to ours. */
-const KEPT = ".locktables-kept";
+export const KEPT = ".locktables-kept";
 
 function hook(path: string, role: HookRole, mode: number, keepAt = `${path}${KEPT}`): HookFile {
   return { path, role, mode, keepAt };
@@ -145,7 +145,7 @@ const QEMU_LOG = "/var/log/qga-fsfreeze-hook.log";
  * The two homes of qemu-ga's dispatcher: RHEL and Fedora, then Debian and upstream. In this order,
  * because /etc/qemu may be there on RHEL for other reasons.
  */
-const QEMU_HOMES = ["/etc/qemu-ga", "/etc/qemu"] as const;
+const QEMU_HOMES: readonly string[] = ["/etc/qemu-ga", "/etc/qemu"];
 
 /**
  * RHEL's unit passes -F by itself; Debian's does not, and reads only this file
@@ -161,7 +161,11 @@ function qemuSwitches(home: string): readonly Switch[] {
     isOnByDefault: false,
     mode: 0o644,
     keepAt: `/etc/qemu/qemu-ga.conf${KEPT}`,
-    unitFiles: UNIT_PATHS,
+    unitFiles: [
+      "/etc/systemd/system/qemu-guest-agent.service.d/override.conf",
+      "/etc/systemd/system/qemu-guest-agent.service",
+      "/usr/lib/systemd/system/qemu-guest-agent.service",
+    ],
     unitOption: /^ExecStart=.*\s(-F|--fsfreeze-hook)/m,
   }];
 }
@@ -220,6 +224,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     freezeTimeoutMs: PATIENT_MS,
     limits: "15 min for everything; then TERM, and KILL 5 s later",
     freezesFilesystems: true,
+    directories: ["/etc/vmware-tools"],
     agents: ["/usr/bin/vmtoolsd", "/usr/sbin/vmtoolsd"],
     forms: [
       {
@@ -264,6 +269,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     freezeTimeoutMs: PATIENT_MS,
     limits: "none of the agent's; it answers nobody while a hook runs",
     freezesFilesystems: true,
+    directories: QEMU_HOMES,
     agents: ["/usr/sbin/qemu-ga", "/usr/bin/qemu-ga"],
     forms: QEMU_HOMES.flatMap(qemuForms),
     source: "QEMU qga/main.c, qga/commands-posix.c, scripts/qemu-guest-agent/fsfreeze-hook",
@@ -277,6 +283,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     freezeTimeoutMs: PATIENT_MS,
     limits: "10 min unless set in the job",
     freezesFilesystems: false,
+    directories: [],
     agents: [],
     forms: [{
       ...PLAIN,
@@ -302,6 +309,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     freezeTimeoutMs: PATIENT_MS,
     limits: "not published",
     freezesFilesystems: false,
+    directories: [],
     agents: ["/usr/local/nutanix/ngt"],
     forms: [{
       ...PLAIN,
@@ -325,6 +333,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     freezeTimeoutMs: 8_000,
     limits: "10 s a script unless set (120 s at most), then KILL of the process group",
     freezesFilesystems: false,
+    directories: [],
     agents: ["/usr/bin/amazon-ssm-agent", "/snap/amazon-ssm-agent"],
     forms: [{
       ...PLAIN,
@@ -348,6 +357,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     freezeTimeoutMs: 25_000,
     limits: "timeoutInSeconds of its configuration, 30 here; a late pre script is not killed",
     freezesFilesystems: true,
+    directories: ["/etc/azure"],
     agents: ["/usr/sbin/waagent", "/usr/bin/waagent"],
     forms: [{
       ...PLAIN,
@@ -373,6 +383,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     freezeTimeoutMs: 50_000,
     limits: "60 s a script unless set, then KILL of the script",
     freezesFilesystems: false,
+    directories: ["/etc/google"],
     agents: [
       "/usr/bin/google_guest_agent",
       "/usr/bin/google_guest_agent_manager",

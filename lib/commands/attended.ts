@@ -9,7 +9,7 @@ import { atMost } from "../base/at_most.ts";
 import { type Instant, systemClock } from "../base/clock.ts";
 import { silentDisk } from "../base/disk.ts";
 import { runErrand, silentPath } from "../base/errand.ts";
-import { INSTALL_PATHS, UNIT_PATHS } from "../callers/rights.ts";
+import { INSTALL_PATHS, UNIT_PATHS } from "../callers/install_paths.ts";
 import { KNOWN_SOCKETS, OPTION_FILE, STATE_DIR } from "../base/paths.ts";
 
 /** The first word of the process that does the work; the second is the pid of who attends it. */

@@ -4,7 +4,7 @@
  */
 import { parentOf } from "../base/paths.ts";
 import { isRefusal, type Refusal } from "../base/refusal.ts";
-import { INSTALL_PATHS } from "../callers/rights.ts";
+import { INSTALL_PATHS } from "../callers/install_paths.ts";
 import {
   type Caller,
   CALLER_TABLE,

@@ -1,10 +1,11 @@
 /** What uninstall would do to a guest, or why it refuses. Pure. */
 import type { Refusal } from "../base/refusal.ts";
+import { temporaryFor } from "../callers/install_paths.ts";
 import { type Caller, CALLER_TABLE } from "../callers/table.ts";
 import { iniValue, withIniValue } from "../hooks/ini.ts";
 import { type Install, type InstalledFile, isUntouched, type Receipt } from "../hooks/receipt.ts";
 import type { Step, Tree } from "../hooks/tree.ts";
-import { LOG_MODE, type Plan, refuse, temporaryFor, TMPFILES, writeStep } from "./steps.ts";
+import { LOG_MODE, type Plan, refuse, TMPFILES, writeStep } from "./steps.ts";
 
 /** What is to be uninstalled. */
 export interface UninstallRequest {

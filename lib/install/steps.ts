@@ -1,6 +1,6 @@
 /** What plans are made of. Pure. */
-import { parentOf } from "../base/paths.ts";
 import { EXIT, type Refusal, refusal, type RefusalReason } from "../base/refusal.ts";
+import { temporaryFor, TMPFILES_ENTRY } from "../callers/install_paths.ts";
 import type { Receipt } from "../hooks/receipt.ts";
 import type { Step } from "../hooks/tree.ts";
 import type { Wanted } from "../hooks/wanted.ts";
@@ -16,25 +16,16 @@ export interface Plan {
 
 /** systemd-tmpfiles makes the run directory at boot, with the label that SELinux wants. */
 export const TMPFILES = {
-  path: "/etc/tmpfiles.d/locktables.conf",
+  ...TMPFILES_ENTRY,
   text: `# Made by: locktables install. See tmpfiles.d(5).
 d /run/veeam 0700 root root -
 `,
   mode: 0o644,
-  keepAt: "/etc/tmpfiles.d/locktables.conf.locktables-kept",
   isAsGood: () => false,
 } as const;
 
 /** The agent reports into it; others have no business there. */
 export const LOG_MODE = 0o640;
-
-/** Name of a file that is being written, beside those that it may be moved to. */
-const TEMPORARY = ".locktables-new";
-
-/** Where the file that will be kept or placed there is written first. */
-export function temporaryFor(keepAt: string): string {
-  return `${parentOf(keepAt)}/${TEMPORARY}`;
-}
 
 /** Writes a file over what is there, which is always something of ours. */
 export function writeStep(

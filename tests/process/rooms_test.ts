@@ -30,6 +30,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
 /** Files and folders that only decide: no clock, file, socket or process is named in them. */
 const PURE = [
   "lib/window/",
+  "lib/callers/install_paths.ts",
   "lib/callers/table.ts",
   "lib/callers/call.ts",
   "lib/hooks/hook_text.ts",
