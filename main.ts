@@ -36,13 +36,16 @@ async function run(args: readonly string[]): Promise<ExitCode> {
     const { errand } = await import("./lib/commands/errand.ts");
     return await errand(args[1]);
   }
-  const { attend, ATTENDED, isAttended, tellEnd } = await import("./lib/commands/attended.ts");
+  const { attend, ATTENDED, attendedCall, isAttended, tellEnd } = await import(
+    "./lib/commands/attended.ts"
+  );
   if (isAttended(args)) return await attend(args);
   const { cli } = await import("./lib/cli/cli.ts");
   if (internal !== ATTENDED) return await cli(args);
   const { beAttendedBy } = await import("./lib/base/attendance.ts");
-  beAttendedBy(Number(args[1]));
-  const code = await cli(args.slice(2));
+  const call = attendedCall(args.slice(1));
+  beAttendedBy(call.by);
+  const code = await cli(call.args);
   tellEnd(code);
   return code;
 }

@@ -33,6 +33,13 @@ export interface Pin {
   readonly baseUrl?: string;
 }
 
+/** The parts of deno.json that a release reads. */
+interface ReleaseConfig {
+  readonly version: string;
+  readonly license: string;
+  readonly imports: Readonly<Record<string, string>>;
+}
+
 /** Each shell's completion: where it goes in dist. The names are those the shells look for. */
 const COMPLETIONS: Readonly<Record<string, string>> = {
   bash: "completions/locktables.bash",
@@ -47,10 +54,10 @@ export async function release(options: ReleaseOptions = {}): Promise<void> {
   const baseUrl = options.baseUrl === undefined ? undefined : directoryUrl(options.baseUrl);
   const time = await commitTime(root, options.allowDirty ?? false);
   const { binary, sha256, packages } = await build({ root, log });
-  const config: { version: string; license: string } = JSON.parse(
+  const config: ReleaseConfig = JSON.parse(
     await Deno.readTextFile(`${root}/deno.json`),
   );
-  const { version, license } = config;
+  const { version, license, imports } = config;
 
   // Complete or not at all: made beside dist, and put in its place at the end.
   const scratch = await Deno.makeTempDir({ dir: `${root}/build`, prefix: "release-" });
@@ -80,7 +87,9 @@ export async function release(options: ReleaseOptions = {}): Promise<void> {
       license,
       sha256,
       packages,
-      imported: new Set([...(await usedNames(root)).keys()].map(packageOf)),
+      imported: new Set(
+        [...(await usedNames(root)).keys()].map((name) => packageOf(name, imports)),
+      ),
       lock: JSON.parse(await Deno.readTextFile(`${root}/deno.lock`)),
       licenses: await licensesOf(packages),
       runtime: { version: DENO_VERSION, sha256: DENORT.sha256 },

@@ -173,7 +173,10 @@ Examples: ${PROGRAM} install vmware
       const { install, listCallers } = await import("../commands/install.ts");
       if (list) return await listCallers();
       const chosen = [...new Set(callers)];
-      if (chosen.length === 0) return await refuse(`No CALLER: ${CALLERS.join(", ")}.`, "install ");
+      if (chosen.length === 0) {
+        await listCallers();
+        return await refuse(`No CALLER: ${CALLERS.join(", ")}.`, "install ");
+      }
       const options = [...(legacy ? ["--legacy"] : []), ...(direct ? ["--direct"] : [])];
       const stray = options.find((name) =>
         !chosen.some((caller) => CALLER_TABLE[caller].forms.some((form) => form.option === name))

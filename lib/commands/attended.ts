@@ -6,14 +6,28 @@
 import { complain, complainOf, printAsItIs, sayAll } from "../base/print.ts";
 import { EXIT, type ExitCode, type Refusal, refusal } from "../base/refusal.ts";
 import { atMost } from "../base/at_most.ts";
+import { type Attendant, isForTerminal } from "../base/attendance.ts";
 import { type Instant, systemClock } from "../base/clock.ts";
 import { silentDisk } from "../base/disk.ts";
 import { runErrand, silentPath } from "../base/errand.ts";
 import { INSTALL_PATHS, UNIT_PATHS } from "../callers/install_paths.ts";
 import { KNOWN_SOCKETS, OPTION_FILE, STATE_DIR } from "../base/paths.ts";
 
-/** The first word of the process that does the work; the second is the pid of who attends it. */
+/**
+ * The first word of the process that does the work; the pid of who attends it and its kind of output
+ * follow.
+ */
 export const ATTENDED = "attended";
+
+/** The kind of output that shows colours; any other shows none. */
+const TERMINAL = "terminal";
+
+/** What the words after {@linkcode ATTENDED} say of the attendant, and the command. */
+export function attendedCall(
+  [pid, output, ...args]: readonly string[],
+): { readonly by: Attendant; readonly args: readonly string[] } {
+  return { by: { pid: Number(pid), isForTerminal: output === TERMINAL }, args };
+}
 
 /**
  * How long each may take, in milliseconds: check promises to answer within 10 s and takes 8 for
@@ -52,11 +66,13 @@ export async function attend(args: readonly string[]): Promise<ExitCode> {
   const limitMs = LIMITS_MS[name] ?? 0;
   const began = systemClock.now();
   const child = new Deno.Command("/proc/self/exe", {
-    args: [ATTENDED, String(Deno.pid), ...args],
+    args: [ATTENDED, String(Deno.pid), isForTerminal() ? TERMINAL : "pipe", ...args],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
     clearEnv: true,
+    // The zone of whoever reads the times, who may have set it in this shell alone.
+    env: { TZ: Intl.DateTimeFormat().resolvedOptions().timeZone },
   }).spawn();
   const outputs = Promise.all([textOf(child.stdout), textOf(child.stderr)]);
   const ended = await atMost(outputs, limitMs, null);

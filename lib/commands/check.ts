@@ -1,6 +1,6 @@
 /** check: everything that would make tonight's freeze fail, without a lock. */
 import { systemClock } from "../base/clock.ts";
-import { plainJson, plainLines } from "../base/plain_text.ts";
+import { plainJson } from "../base/plain_text.ts";
 import { sayAll } from "../base/print.ts";
 import type { ExitCode } from "../base/refusal.ts";
 import { dropInstallWriteRights } from "../callers/rights.ts";
@@ -8,6 +8,8 @@ import { exitCodeOf, reported } from "../check/finding.ts";
 import { gatherAll } from "../check/gather.ts";
 import { jsonReport } from "../check/json_report.ts";
 import { checkText } from "../check/text.ts";
+import { textOf } from "../base/styled.ts";
+import { terminalPaint } from "./terminal.ts";
 
 /** Prints what would make a freeze fail now. */
 export async function check(asJson: boolean): Promise<ExitCode> {
@@ -18,7 +20,7 @@ export async function check(asJson: boolean): Promise<ExitCode> {
   const findings = reported(gathered.flatMap((one) => one.findings));
   const exitCode = exitCodeOf(findings);
   if (!asJson) {
-    await sayAll(plainLines(checkText(findings)));
+    await sayAll(textOf(checkText(findings), terminalPaint()));
     return exitCode;
   }
   const instances = gathered.flatMap((one) => one.instances ?? []);

@@ -1,5 +1,5 @@
 /** install: puts hooks where callers look for them, and notes what was changed. */
-import { type Caller, CALLER_TABLE } from "../callers/table.ts";
+import { type Caller, CALLER_TABLE, type CallerFacts } from "../callers/table.ts";
 import { type InstallRequest, planInstall } from "../install/plan_install.ts";
 import type { Plan } from "../install/steps.ts";
 import { emptyReceipt, type Receipt } from "../hooks/receipt.ts";
@@ -15,6 +15,8 @@ import { applySteps, guestTree, StepError, unsafeProgram } from "../hooks/guest_
 import { STATE_DIR } from "../base/paths.ts";
 import { readReceipt, removeReceipt, writeReceipt } from "../hooks/receipt_file.ts";
 import { VERSION } from "../base/version.ts";
+import { textOf } from "../base/styled.ts";
+import { terminalPaint } from "./terminal.ts";
 
 /** What to install. */
 export interface InstallOptions {
@@ -82,13 +84,17 @@ export async function install(options: InstallOptions): Promise<ExitCode> {
   return EXIT.ok;
 }
 
-/** `install --list`. */
+/** `install --list`: those callers first whose agents or hooks are on this guest. */
 export async function listCallers(): Promise<ExitCode> {
   const receipt = readReceipt();
   // The list is for everybody, the receipt for root.
   if (isRefusal(receipt)) await complainOf(receipt);
   const known = isRefusal(receipt) ? emptyReceipt([]) : receipt;
-  await sayAll(listText(Object.values(CALLER_TABLE), known, Deno.execPath()));
+  const isHere = ({ name, agents }: CallerFacts) =>
+    agents.some((path) => guestTree.look(path) !== null) ||
+    known.installs.some(({ caller }) => caller === name);
+  const list = listText(Object.values(CALLER_TABLE), isHere, known, Deno.execPath());
+  await sayAll(textOf(list, terminalPaint()));
   return EXIT.ok;
 }
 

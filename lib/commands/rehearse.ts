@@ -6,7 +6,9 @@ import { gaveUp, type Waiting, waitingIn } from "../mysql/waiting.ts";
 import { openSession, type Session } from "../mysql/session.ts";
 import { complain, complainOf, complainOfWarnings, sayAll } from "../base/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal } from "../base/refusal.ts";
-import { closedLine, frozenLine, type Rehearsal, rehearsalText } from "../window/text.ts";
+import { closedLine, frozenLine } from "../window/text.ts";
+import { type Rehearsal, rehearsalText } from "../window/rehearsal_text.ts";
+import { textOf } from "../base/styled.ts";
 import { isGoodEnd } from "../window/verdict.ts";
 import { silentDisk } from "../base/disk.ts";
 import { silentPath } from "../base/errand.ts";
@@ -16,6 +18,7 @@ import { longestStallMs } from "../window/stall.ts";
 import { readSettings } from "../locker/main.ts";
 import { closeFreezeWindow } from "./post_thaw.ts";
 import { openFreezeWindow } from "./pre_freeze.ts";
+import { terminalPaint } from "./terminal.ts";
 
 /** How often the waiting sessions are counted while the lock is held, in milliseconds. */
 const LOOK_PAUSE_MS = 50;
@@ -34,6 +37,7 @@ export interface RehearseOptions {
 export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<ExitCode> {
   const watch = await watchers();
   if (isRefusal(watch)) return await complainOf(watch);
+  const paint = terminalPaint();
   try {
     const opening = await openFreezeWindow(null);
     if (opening.kind === "refused") {
@@ -45,7 +49,7 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
     const seen = await hold(holdMs, watch);
     const closing = await closeFreezeWindow(false);
     if (closing.kind !== "closed") {
-      await complain("The window was closed by somebody else. See: locktables status");
+      await complain("Another process closed the window. See: locktables status");
       return EXIT.notHeld;
     }
     const { record } = closing;
@@ -58,7 +62,7 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
     };
     if (asJson) {
       await sayAll(plainJson({ schema_version: SCHEMA_VERSION, ...rehearsal }, 2));
-    } else await sayAll(plainLines(rehearsalText(rehearsal)));
+    } else await sayAll(textOf(rehearsalText(rehearsal), paint));
     if (isGoodEnd(record)) return EXIT.ok;
     await complain(closedLine(record));
     return EXIT.notHeld;

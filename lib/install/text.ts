@@ -4,6 +4,7 @@ import { type CallerFacts, type Form, installCommand } from "../callers/table.ts
 import type { Receipt } from "../hooks/receipt.ts";
 import type { Step } from "../hooks/tree.ts";
 import { formatDuration } from "../base/duration.ts";
+import { aligned, type Line, type Row, styled } from "../base/styled.ts";
 
 /** Steps, one a line; `isDone` tells what has happened from what would. */
 export function stepsText(steps: readonly Step[], isDone: boolean): string[] {
@@ -36,43 +37,67 @@ export function dryRunText(steps: readonly Step[]): string[] {
   ]);
 }
 
-/** Every caller, where its hooks go, and what it does with them. */
+/** Every caller, where its hooks go, and what it does with them: those of this guest first. */
 export function listText(
   callers: readonly CallerFacts[],
+  isHere: (caller: CallerFacts) => boolean,
   receipt: Receipt,
   program: string,
-): string {
-  return callers.map((caller) => {
-    const installed = receipt.installs.find(({ caller: name }) => name === caller.name);
-    const state = installed === undefined
-      ? ""
-      : ` [installed: ${installed.form}, version ${installed.version}]`;
-    const links = caller.forms.flatMap(({ files }) =>
-      files.flatMap(({ path }) => isLinkable(caller, path) ? [`ln -s ${program} ${path}`] : [])
-    );
-    return [
-      `${caller.name}: ${caller.title}${state}`,
-      ...caller.forms.flatMap((form) => formLines(caller, form)),
-      line("calls", caller.calls),
-      line("limits", `${caller.limits}; freeze_timeout ${formatDuration(caller.freezeTimeoutMs)}`),
-      line("between", caller.freezesFilesystems ? "filesystems are frozen" : "filesystems go on"),
-      ...links.map((command) => line("or link", command)),
-      line("source", caller.source),
-    ].join("\n");
-  }).join("\n\n");
+): Line[] {
+  const here = callers.filter(isHere);
+  const others = callers.filter((caller) => !here.includes(caller));
+  const group = (heading: string, members: readonly CallerFacts[]): Line[] => [
+    [styled("heading", heading)],
+    ...members.flatMap((caller) => [[], ...callerLines(caller, receipt, program)]),
+  ];
+  if (here.length === 0) return group("No caller's agent is on this guest. Callers:", others);
+  return [...group("On this guest:", here), [], ...group("Other callers:", others)];
 }
 
-function formLines(caller: CallerFacts, form: Form): string[] {
-  const veto = form.canVeto === null
-    ? "what a failing freeze does is not published"
-    : `a failing freeze ${form.canVeto ? "stops" : "does not stop"} the snapshot`;
+function callerLines(caller: CallerFacts, receipt: Receipt, program: string): Line[] {
+  const installed = receipt.installs.find(({ caller: name }) => name === caller.name);
+  const state = installed === undefined
+    ? []
+    : [styled("good", ` [installed: ${installed.form}, version ${installed.version}]`)];
+  const links = caller.forms.flatMap(({ files }) =>
+    files.flatMap(({ path }) => isLinkable(caller, path) ? [`ln -s ${program} ${path}`] : [])
+  );
+  const forms = Map.groupBy(caller.forms, ({ name }) => name);
   return [
-    line(form.name, `${installCommand(caller.name, form.option)}: ${form.brief}; ${veto}`),
-    ...form.files.map(({ path, mode }) => line("", `${path} (root, ${octal(mode)})`)),
-    ...form.switches.map(({ path, section, key, value }) =>
-      line("", `${path}: [${section}] ${key}=${value}`)
-    ),
-    ...form.logs.map((path) => line("", path)),
+    [styled("heading", caller.name), `: ${caller.title}`, ...state],
+    ...[...forms.values()].flatMap((variants) => formLines(caller, variants)),
+    ...aligned([
+      ["calls", caller.calls],
+      ["limits", `${caller.limits}; freeze_timeout ${formatDuration(caller.freezeTimeoutMs)}`],
+      ["between", caller.freezesFilesystems ? "filesystems are frozen" : "filesystems go on"],
+      ...links.map((command): Row => ["or link", styled("command", command)]),
+      ["source", styled("aside", caller.source)],
+    ]),
+  ];
+}
+
+/** One form; several variants differ in their paths, and in which of them is there before. */
+function formLines(caller: CallerFacts, variants: readonly Form[]): Line[] {
+  const [usual] = variants;
+  if (usual === undefined) return [];
+  const veto = usual.canVeto === null
+    ? "what a failing freeze does is not published"
+    : `a failing freeze ${usual.canVeto ? "stops" : "does not stop"} the snapshot`;
+  return [
+    ["  ", styled("command", installCommand(caller.name, usual.option))],
+    [`      ${usual.brief}; ${veto}`],
+    ...variants.flatMap((form): Line[] => [
+      ...(form.needs === null ? [] : [[`      where there is ${form.needs.path}:`]]),
+      ...pathsOf(form).map((path): Line => [form.needs === null ? "      " : "        ", path]),
+    ]),
+  ];
+}
+
+function pathsOf({ files, switches, logs }: Form): string[] {
+  return [
+    ...files.map(({ path, mode }) => `${path} (root, ${octal(mode)})`),
+    ...switches.map(({ path, section, key, value }) => `${path}: [${section}] ${key}=${value}`),
+    ...logs,
   ];
 }
 

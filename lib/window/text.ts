@@ -1,21 +1,6 @@
 /** What a window's record means, in sentences for people. Pure. */
 import { describePosition } from "./coordinates.ts";
-import type { WindowRecord } from "./record.ts";
-
-/** What a rehearsal showed. */
-export interface Rehearsal {
-  readonly record: WindowRecord;
-  /** From the lock statement to the release: no writer waited longer for it than this. */
-  readonly stall_ms: number;
-  /** Most sessions seen waiting for the lock at one moment; null where that could not be seen. */
-  readonly most_waiting: number | null;
-  /**
-   * How many statements were seen to wait for the lock and to end while it was held: they failed,
-   * because nothing is granted under it. Null where that could not be seen; at least so many, since
-   * one that came and went between two looks is not among them.
-   */
-  readonly gave_up: number | null;
-}
+import type { InstanceRecord, WindowRecord } from "./record.ts";
 
 /** What post-thaw says after {@linkcode isUnseenEnd}. */
 export function unseenLine(record: WindowRecord): string {
@@ -47,57 +32,16 @@ export function closedLine(record: WindowRecord): string {
   }`;
 }
 
-/** The window or the last window, for `status`. */
-export function statusText(window: WindowRecord | null, last: WindowRecord | null): string {
-  const now = window === null ? "No window is open." : [
-    `A window is open (${window.phase}) since ${window.opened_at}${
-      window.caller === null ? "" : `, opened by ${window.caller}`
-    }.`,
-    ...(window.locked_at === null ? [] : [
-      `Locked since ${window.locked_at}; releases the lock automatically at ${window.deadline}.`,
-    ]),
-    ...window.instances.map((one) => `  ${one.name}: ${one.label}, ${one.method_reason}`),
-  ].join("\n");
-  return `${now}\n${last === null ? "No window before." : lastText(last)}`;
-}
-
-function lastText(last: WindowRecord): string {
-  if (last.outcome === null) {
-    return `Last window: opened ${last.opened_at}, never closed on this disk: it is an image taken inside that window, or the machine went down in it. Coordinates: ${
-      instancesOf(last)
-    }.`;
-  }
-  const held = last.held_ms === null ? "" : `, held ${last.held_ms} ms`;
-  const detail = last.detail === null ? "" : `: ${last.detail}`;
-  return `Last window: opened ${last.opened_at}${held}, ${last.outcome} (${last.reason}), ${last.verdict}${detail}.`;
-}
-
-/** What a rehearsal showed, as a timeline. */
-export function rehearsalText(rehearsal: Rehearsal): string {
-  const { record, stall_ms, most_waiting, gave_up } = rehearsal;
-  const lines = record.timeline.map(({ at_ms, event }) =>
-    `${at_ms.toFixed(1).padStart(10)} ms  ${event}`
-  );
-  const waiting = most_waiting === null
-    ? "Waiting writers could not be counted."
-    : `At most ${most_waiting} sessions were seen waiting at one moment.`;
-  const failed = gave_up === null || gave_up === 0
-    ? ""
-    : ` At least ${gave_up} statements failed while they waited: they were killed, or lock_wait_timeout is shorter than the hold.`;
-  return [
-    ...lines,
-    `Writers were stopped for ${stall_ms} ms, lock to release. ${waiting}${failed}`,
-    `Verdict: ${record.verdict} (${record.outcome}).`,
-  ].join("\n");
-}
-
 function instancesOf(record: WindowRecord): string {
-  return record.instances.map((one) => {
-    const at = one.coordinates === null ? "no coordinates" : describePosition(one.coordinates);
-    const inexact = one.coordinates?.inexact ?? null;
-    const bound = inexact === null ? "" : `; ${inexact.fields.join(", ")} inexact`;
-    return `${one.name} (${one.label}, ${one.method}, ${at}${bound})`;
-  }).join(", ");
+  return record.instances.map((one) => `${one.name} (${instanceText(one)})`).join(", ");
+}
+
+/** A server, how it was locked, and where an image of it ends. */
+export function instanceText({ label, method, coordinates }: InstanceRecord): string {
+  const at = coordinates === null ? "no coordinates" : describePosition(coordinates);
+  const inexact = coordinates?.inexact ?? null;
+  const bound = inexact === null ? "" : `; ${inexact.fields.join(", ")} inexact`;
+  return `${label}, ${method}, ${at}${bound}`;
 }
 
 function whatHappened(record: WindowRecord): string {

@@ -53,11 +53,7 @@ export function planBundles(
 ): readonly Bundle[] {
   const bundles = new Map<string, Map<string, readonly string[]>>();
   for (const specifier of [...used.keys()].sort()) {
-    const mapped = Object.keys(imports).some((key) =>
-      specifier === key || specifier.startsWith(`${key}/`)
-    );
-    if (!mapped) throw new ScriptError(`"${specifier}" is imported but not in deno.json "imports"`);
-    const packageName = packageOf(specifier);
+    const packageName = packageOf(specifier, imports);
     const file = (BUNDLE_GROUPS[packageName] ?? packageName.replaceAll(/[@/]/g, "_")) + ".js";
     const bundle = bundles.get(file) ?? new Map<string, readonly string[]>();
     const names = [...used.get(specifier) ?? []].sort();
@@ -75,9 +71,22 @@ export function planBundles(
   return [...bundles].map(([file, exports]) => ({ file, exports }));
 }
 
-/** The package of a bare specifier: `zod/mini` → `zod`. */
-export function packageOf(specifier: string): string {
-  return specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/");
+/**
+ * The npm package of a bare specifier, by the imports of deno.json: `zod/mini` → `zod`,
+ * `@std/fmt/colors` → `deno-std`.
+ */
+export function packageOf(specifier: string, imports: Readonly<Record<string, string>>): string {
+  const key = Object.keys(imports).find((one) =>
+    specifier === one || specifier.startsWith(`${one}/`)
+  );
+  if (key === undefined) {
+    throw new ScriptError(`"${specifier}" is imported but not in deno.json "imports"`);
+  }
+  const name = /^npm:((?:@[^/]+\/)?[^/@]+)@/.exec(imports[key] ?? "")?.[1];
+  if (name === undefined) {
+    throw new ScriptError(`deno.json: "${key}" is ${imports[key]}; expected npm:NAME@VERSION`);
+  }
+  return name;
 }
 
 /** The npm part in build/vendor. */

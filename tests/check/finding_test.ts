@@ -9,6 +9,7 @@ import {
   reported,
 } from "../../lib/check/finding.ts";
 import { checkText } from "../../lib/check/text.ts";
+import { textOf } from "../../lib/base/styled.ts";
 import { EXIT, refusal } from "../../lib/base/refusal.ts";
 
 /** A finding, of an instance where there is a name before the colon: `a:method`. */
@@ -128,5 +129,5 @@ const TEXTS: readonly (readonly [sentence: string, found: readonly Finding[], te
 ];
 
 for (const [sentence, found, text] of TEXTS) {
-  Deno.test(sentence, () => assert.equal(checkText(found), text));
+  Deno.test(sentence, () => assert.equal(textOf(checkText(found)), text));
 }

@@ -392,8 +392,9 @@ Deno.test("bill of materials: it has exactly the packages whose code is in the p
     reached.add(key);
     for (const name of lock.npm[key]?.dependencies ?? []) reach(keyOf(name));
   };
+  const { imports } = JSON.parse(await Deno.readTextFile(`${repositoryRoot()}/deno.json`));
   for (const specifier of (await usedNames(repositoryRoot())).keys()) {
-    reach(keyOf(packageOf(specifier)));
+    reach(keyOf(packageOf(specifier, imports)));
   }
   const ids = [...reached].map((key) => key.replace(/(?<=.@[^_]*)_.*$/, ""));
   assert.deepEqual(listed.filter((id) => !ids.includes(id)), []);

@@ -88,7 +88,11 @@ for (
 }
 
 Deno.test("build: packages that share a module share a bundle, and names must not clash in it", () => {
-  const imports = { "@optique/core": "npm:…", "@optique/run": "npm:…", "zod/mini": "npm:…" };
+  const imports = {
+    "@optique/core": "npm:@optique/core@1.0.0",
+    "@optique/run": "npm:@optique/run@1.0.0",
+    "zod/mini": "npm:zod@4.0.0/mini",
+  };
   assert.deepEqual(
     planBundles(
       new Map([

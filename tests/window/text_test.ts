@@ -1,15 +1,11 @@
 import assert from "node:assert/strict";
+import { textOf } from "../../lib/base/styled.ts";
 import { ALONE } from "../../lib/window/coordinates.ts";
 
 import { CALLERS } from "../../lib/callers/table.ts";
-import {
-  closedLine,
-  frozenLine,
-  type Rehearsal,
-  rehearsalText,
-  statusText,
-  unseenLine,
-} from "../../lib/window/text.ts";
+import { closedLine, frozenLine, unseenLine } from "../../lib/window/text.ts";
+import { type Rehearsal, rehearsalText } from "../../lib/window/rehearsal_text.ts";
+import { statusText } from "../../lib/window/status_text.ts";
 import { isGoodEnd, isUnseenEnd } from "../../lib/window/verdict.ts";
 import {
   type InstanceRecord,
@@ -21,7 +17,8 @@ import { MAX_ATTEMPTS, transition } from "../../lib/window/window.ts";
 import { after, at, type EventName, EVENTS, heldAnd, notGranted, STATES } from "./fixtures.ts";
 import { DETAILS, INSTANCE } from "./record_fixtures.ts";
 
-const MAIN = "main (MariaDB 10.11.19, backup-stage, binlog.000002:1234)";
+const MAIN_TEXT = "MariaDB 10.11.19, backup-stage, binlog.000002:1234";
+const MAIN = `main (${MAIN_TEXT})`;
 
 const NO_BINLOG: InstanceRecord = {
   ...INSTANCE,
@@ -250,15 +247,18 @@ const STATUSES: readonly (readonly [
   last: WindowRecord | null,
   text: string,
 ])[] = [
-  ["nothing and nothing before", null, null, "No window is open.\nNo window before."],
+  ["nothing and nothing before", null, null, "No window is open.\n\nNo window before."],
   [
     "a held window",
     recordOf(STATES.held, DETAILS),
     null,
     [
-      "A window is open (held) since 2026-01-02T03:04:05.000Z, opened by qemu.",
-      "Locked since 2026-01-02T03:04:05.200Z; releases the lock automatically at 2026-01-02T03:04:25.200Z.",
-      "  main: MariaDB 10.11.19, auto: MariaDB 10.11.19 has BACKUP STAGE",
+      "A window is open: held",
+      "  opened   ~2026-01-02T03:04:05.000Z, by qemu",
+      "  locked   ~2026-01-02T03:04:05.200Z",
+      "  release  automatically at ~2026-01-02T03:04:25.200Z",
+      "  main     MariaDB 10.11.19, auto: MariaDB 10.11.19 has BACKUP STAGE",
+      "",
       "No window before.",
     ].join("\n"),
   ],
@@ -266,46 +266,81 @@ const STATUSES: readonly (readonly [
     "a window that waits, of an unknown caller",
     recordOf(STATES.locking, { ...DETAILS, caller: null, instances: [] }),
     null,
-    "A window is open (locking) since 2026-01-02T03:04:05.000Z.\nNo window before.",
+    "A window is open: locking\n  opened  ~2026-01-02T03:04:05.000Z\n\nNo window before.",
   ],
   [
     "a good window before",
     null,
     closed("ThawRequested", "ReleaseFinished equal"),
-    "No window is open.\nLast window: opened 2026-01-02T03:04:05.000Z, held 400 ms, released (thaw), application-consistent.",
+    [
+      "No window is open.",
+      "",
+      "Last window",
+      "  verdict  application-consistent (released, thaw)",
+      "  opened   ~2026-01-02T03:04:05.000Z, by qemu",
+      "  held     400 ms",
+      `  main     ${MAIN_TEXT}`,
+    ].join("\n"),
   ],
   [
     "a refused window before",
     null,
     recordOf(after("PreparationFailed", "ReleaseFinished equal"), DETAILS),
-    "No window is open.\nLast window: opened 2026-01-02T03:04:05.000Z, refused (refused), not-quiesced: Cannot do something.",
+    [
+      "No window is open.",
+      "",
+      "Last window",
+      "  verdict  not-quiesced (refused, refused)",
+      "  opened   ~2026-01-02T03:04:05.000Z, by qemu",
+      "  why      Cannot do something",
+      `  main     ${MAIN_TEXT}`,
+    ].join("\n"),
   ],
   [
     "a window that tries again",
     recordOf(STATES["preparing another attempt"], { ...DETAILS, instances: [] }),
     null,
-    "A window is open (preparing) since 2026-01-02T03:04:05.000Z, opened by qemu.\nNo window before.",
+    "A window is open: preparing\n  opened  ~2026-01-02T03:04:05.000Z, by qemu\n\nNo window before.",
   ],
   [
     "a window before in which the server filled up",
     null,
     recordOf(heldAnd("ConnectionsNearLimit", "ReleaseFinished equal"), {
       ...DETAILS,
+      instances: [],
       detail: EVENTS.ConnectionsNearLimit.why,
+      warnings: ["It was near"],
     }),
-    `No window is open.\nLast window: opened 2026-01-02T03:04:05.000Z, held 400 ms, expired (connections-near-limit), crash-consistent: ${EVENTS.ConnectionsNearLimit.why}.`,
+    [
+      "No window is open.",
+      "",
+      "Last window",
+      "  verdict  crash-consistent (expired, connections-near-limit)",
+      "  opened   ~2026-01-02T03:04:05.000Z, by qemu",
+      "  held     400 ms",
+      `  why      ${EVENTS.ConnectionsNearLimit.why}`,
+      "  warning  It was near",
+    ].join("\n"),
   ],
   [
     // Invariant 10: the image says what it is, and never that it is frozen.
     "an image taken inside a window, booted",
     null,
     recordOf(STATES.held, DETAILS),
-    `No window is open.\nLast window: opened 2026-01-02T03:04:05.000Z, never closed on this disk: it is an image taken inside that window, or the machine went down in it. Coordinates: ${MAIN}.`,
+    [
+      "No window is open.",
+      "",
+      "Last window",
+      "  verdict  none: never closed on this disk; it is an image taken inside that window, or the machine went down in it",
+      "  opened   ~2026-01-02T03:04:05.000Z, by qemu",
+      `  main     ${MAIN_TEXT}`,
+    ].join("\n"),
   ],
 ];
 
 for (const [sentence, window, last, text] of STATUSES) {
-  Deno.test(`status tells of ${sentence}`, () => assert.equal(statusText(window, last), text));
+  Deno.test(`status tells of ${sentence}`, () =>
+    assert.equal(textOf(statusText(window, last, (moment) => `~${moment}`)), text));
 }
 
 Deno.test("a rehearsal shows the timeline, the stall and the verdict", () => {
@@ -315,20 +350,22 @@ Deno.test("a rehearsal shows the timeline, the stall and the verdict", () => {
   };
   const rehearsal: Rehearsal = { record, stall_ms: 400, most_waiting: 3, gave_up: 0 };
   assert.equal(
-    rehearsalText(rehearsal),
+    textOf(rehearsalText(rehearsal)),
     [
       "       0.0 ms  preparing",
       "    1234.5 ms  held",
-      "Writers were stopped for 400 ms, lock to release. At most 3 sessions were seen waiting at one moment.",
-      "Verdict: application-consistent (released).",
+      "",
+      "  verdict  application-consistent (released)",
+      "  writers  stopped for 400 ms, from the lock to the release",
+      "  waiting  3 sessions at most, at one moment",
     ].join("\n"),
   );
   assert.match(
-    rehearsalText({ ...rehearsal, most_waiting: null }),
-    /Waiting writers could not be counted\./,
+    textOf(rehearsalText({ ...rehearsal, most_waiting: null })),
+    /waiting {2}could not be counted/,
   );
   assert.match(
-    rehearsalText({ ...rehearsal, gave_up: 2 }),
-    /one moment\. At least 2 statements failed while they waited:/,
+    textOf(rehearsalText({ ...rehearsal, gave_up: 2 })),
+    /failed {3}at least 2 statements that waited: they were killed/,
   );
 });
