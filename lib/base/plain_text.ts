@@ -14,6 +14,11 @@ export function plainLine(text: string): string {
   return text.replaceAll(new RegExp(`\\s*${UNSEEN.source}\\s*`, "gu"), " ");
 }
 
+/** Several lines of a message as one. */
+export function oneLine(text: string): string {
+  return text.replaceAll(/\s*\n\s*/g, " ");
+}
+
 /** JSON that says the same and holds nothing of that kind, but for the line feeds of its layout. */
 export function plainJson(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replaceAll(

@@ -48,6 +48,23 @@ const EVERYTHING = ["option-file", "directories", "login", "server", "storage", 
 const SERVERS = ["login", "server", "storage"];
 const ONE_SERVER = ["server", "storage"];
 
+/** What an open window brings: the lock desyncs a Galera node, has a name and holds up writers. */
+const OF_OUR_LOCK = [
+  "galera-not-synced",
+  "server-taken",
+  "name-held",
+  "lock-held-elsewhere",
+  "lock-awaited",
+];
+
+/** The same for every way in which nobody knows which servers there are. */
+const NO_OPTIONS = {
+  severity: "error",
+  theme: "option-file",
+  exit: EXIT.badSetup,
+  hides: SERVERS,
+} as const;
+
 /** The same for every way in which a server cannot be asked anything. */
 function unreachable(exit: ExitCode) {
   return { severity: "error", theme: "login", exit, hides: ONE_SERVER } as const;
@@ -57,25 +74,10 @@ function unreachable(exit: ExitCode) {
 export const CATALOGUE = {
   "too-slow": { severity: "error", theme: "program", exit: EXIT.badSetup },
   "not-root": { severity: "error", theme: "program", exit: EXIT.badSetup, hides: EVERYTHING },
-  "bad-option-file": {
-    severity: "error",
-    theme: "option-file",
-    exit: EXIT.badSetup,
-    hides: SERVERS,
-  },
-  "option-file-owner": {
-    severity: "error",
-    theme: "option-file",
-    exit: EXIT.badSetup,
-    hides: SERVERS,
-  },
-  "option-file-writable": {
-    severity: "error",
-    theme: "option-file",
-    exit: EXIT.badSetup,
-    hides: SERVERS,
-  },
-  "bad-setting": { severity: "error", theme: "option-file", exit: EXIT.badSetup, hides: SERVERS },
+  "bad-option-file": NO_OPTIONS,
+  "option-file-owner": NO_OPTIONS,
+  "option-file-writable": NO_OPTIONS,
+  "bad-setting": NO_OPTIONS,
   "sync-unusable": { severity: "error", theme: "program", exit: EXIT.badSetup },
   "disk-silent": { severity: "error", theme: "directories", exit: EXIT.badSetup },
   "path-unusable": { severity: "error", theme: "directories", exit: EXIT.badSetup },
@@ -116,29 +118,8 @@ export const CATALOGUE = {
   "dispatcher-not-runnable": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
   "path-unseen": { severity: "error", theme: "storage", exit: EXIT.badSetup },
 
-  "window-open": {
-    severity: "warning",
-    theme: "window",
-    // The lock itself desyncs a Galera node, has a name and holds up writers.
-    hides: [
-      "galera-not-synced",
-      "server-taken",
-      "name-held",
-      "lock-held-elsewhere",
-      "lock-awaited",
-    ],
-  },
-  "locker-silent": {
-    severity: "warning",
-    theme: "window",
-    hides: [
-      "galera-not-synced",
-      "server-taken",
-      "name-held",
-      "lock-held-elsewhere",
-      "lock-awaited",
-    ],
-  },
+  "window-open": { severity: "warning", theme: "window", hides: OF_OUR_LOCK },
+  "locker-silent": { severity: "warning", theme: "window", hides: OF_OUR_LOCK },
   "locker-died": { severity: "warning", theme: "window" },
   "window-never-closed": { severity: "warning", theme: "window" },
   "last-window-bad": { severity: "warning", theme: "window" },

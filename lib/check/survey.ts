@@ -4,6 +4,7 @@
  * need, so that an account which may have only two is found out.
  */
 import { sqlText } from "../mysql/sql_text.ts";
+import { oneLine } from "../base/plain_text.ts";
 import type { Refusal } from "../base/refusal.ts";
 import { driverError, refusalFor } from "../mysql/errors.ts";
 import { capabilitiesOf, checkCapabilitiesOf, type ServerVersion } from "../mysql/flavor.ts";
@@ -247,7 +248,7 @@ async function unloggedTables(ask: Ask): Promise<UnloggedTable[]> {
 function replicaErrors(rows: readonly Row[]): Map<string, string> {
   return new Map(rows.map((row) => {
     const errors = [row["Last_IO_Error"], row["Last_SQL_Error"]]
-      .map((value) => String(value ?? "").replaceAll(/\s*\n\s*/g, " "))
+      .map((value) => oneLine(String(value ?? "")))
       .filter((value) => value !== "");
     return [String(row["Channel_Name"] ?? row["Connection_name"] ?? ""), errors.join("; ")];
   }));

@@ -3,6 +3,7 @@ import { append } from "../base/edit_command.ts";
 import { EXIT, type ExitCode, type Refusal, refusal, type RefusalReason } from "../base/refusal.ts";
 import { shellWord } from "../base/shell.ts";
 import { OPTION_FILE, STATE_DIR } from "../base/paths.ts";
+import { oneLine } from "../base/plain_text.ts";
 import { isAtLeast, parseVersion, type ServerVersion } from "./flavor.ts";
 import {
   limitStatement,
@@ -49,7 +50,7 @@ export function driverError(thrown: unknown): DriverError {
   return {
     errno: typeof error?.errno === "number" && error.errno > 0 ? error.errno : undefined,
     code: typeof error?.code === "string" ? error.code : undefined,
-    message: String(error?.message ?? thrown).replaceAll(/\s*\n\s*/g, " "),
+    message: oneLine(String(error?.message ?? thrown)),
     serverVersion: typeof error?.serverVersion === "string" ? error.serverVersion : undefined,
   };
 }

@@ -7,6 +7,7 @@ import { Buffer } from "node:buffer";
 import { constants, publicEncrypt } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { type Connection, createConnection } from "mysql2";
+import { oneLine } from "../base/plain_text.ts";
 import { limitAnswers, noAnswer } from "./answer_limit.ts";
 import { type SessionSetting, sessionSettingsFor, setStatement } from "./session_settings.ts";
 import { lookAtSocket } from "./trusted_socket.ts";
@@ -242,7 +243,7 @@ function unknownLogin(thrown: unknown): UnknownLogin | null {
 }
 
 function listenForLoss(connection: Connection, stream: Socket, lost: (why: string) => void): void {
-  connection.on("error", (error) => lost(error.message.replaceAll(/\s*\n\s*/g, " ")));
+  connection.on("error", (error) => lost(oneLine(error.message)));
   connection.on("end", () => lost("the server closed the connection"));
   stream.on("close", () => lost("the server closed the connection"));
 }

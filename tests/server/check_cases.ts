@@ -71,6 +71,17 @@ function account(
   };
 }
 
+/** The same, and without its option file afterwards: the next case begins with none. */
+function withoutFileAfter(given: CheckCase["given"]): CheckCase["given"] {
+  return async (scene) => {
+    const end = await given(scene);
+    return async () => {
+      await scene.sandbox.sh("rm /root/.my.cnf");
+      await end?.();
+    };
+  };
+}
+
 /** A second session, which holds or waits for something as long as the case lasts. */
 function session(use: (other: Connection, scene: Scene) => Promise<unknown>): CheckCase["given"] {
   return async (scene) => {
@@ -237,10 +248,7 @@ const OPTION_FILE: readonly CheckCase[] = [
   {
     code: "bad-setting",
     name: "two instances have one socket",
-    given: async (scene) => {
-      await option("[locktables]\ninstances=a,b\n")(scene);
-      return () => scene.sandbox.sh("rm /root/.my.cnf");
-    },
+    given: withoutFileAfter(option("[locktables]\ninstances=a,b\n")),
     remedy: "none",
   },
   {
@@ -386,27 +394,21 @@ const OPTION_FILE: readonly CheckCase[] = [
     code: "password-elsewhere",
     name: "the password is in [mysql]",
     flavors: FLAVORS,
-    given: async (scene) => {
+    given: withoutFileAfter(async (scene) => {
       const end = await account("IDENTIFIED BY 's3cret'", RIGHTS)(scene);
       await option(`[mysql]\npassword=s3cret\nuser="o'hara"\nprompt=x\n`)(scene);
       // As the clients of the test's machine would be, without the password.
       await scene.sandbox.sh(
         `printf '[client]\\nuser="o%shara"\\n' "'" >> /root/.my.cnf`,
       );
-      return async () => {
-        await end?.();
-        await scene.sandbox.sh("rm -f /root/.my.cnf");
-      };
-    },
+      return end;
+    }),
     remedy: "none",
   },
   {
     code: "proceeds-without-lock",
     name: "a failure is to be no failure",
-    given: async (scene) => {
-      await option("[locktables]\non_failure=proceed\n")(scene);
-      return () => scene.sandbox.sh("rm /root/.my.cnf");
-    },
+    given: withoutFileAfter(option("[locktables]\non_failure=proceed\n")),
     remedy: "none",
   },
 ];
@@ -619,19 +621,13 @@ const LOGIN_CASES: readonly CheckCase[] = [
   {
     code: "access-denied",
     name: "the password is wrong",
-    given: async (scene) => {
-      const end = await account("IDENTIFIED BY 'other'", RIGHTS)(scene);
-      return async () => {
-        await end?.();
-        await scene.sandbox.sh("rm /root/.my.cnf");
-      };
-    },
+    given: withoutFileAfter(account("IDENTIFIED BY 'other'", RIGHTS)),
     remedy: "none",
   },
   {
     code: "auth-plugin",
     name: "the server has lost the account's login plugin",
-    given: async (scene) => {
+    given: withoutFileAfter(async (scene) => {
       const end = await account("IDENTIFIED BY 's3cret'", RIGHTS)(scene);
       await scene.admin.query(
         scene.flavor === "mariadb"
@@ -639,23 +635,14 @@ const LOGIN_CASES: readonly CheckCase[] = [
           : `UPDATE mysql.user SET plugin='lost' WHERE user="o'hara"`,
       );
       await scene.admin.query("FLUSH PRIVILEGES");
-      return async () => {
-        await end?.();
-        await scene.sandbox.sh("rm /root/.my.cnf");
-      };
-    },
+      return end;
+    }),
     remedy: "none",
   },
   {
     code: "password-expired",
     name: "the password has expired",
-    given: async (scene) => {
-      const end = await account("IDENTIFIED BY 's3cret' PASSWORD EXPIRE", RIGHTS)(scene);
-      return async () => {
-        await end?.();
-        await scene.sandbox.sh("rm /root/.my.cnf");
-      };
-    },
+    given: withoutFileAfter(account("IDENTIFIED BY 's3cret' PASSWORD EXPIRE", RIGHTS)),
     remedy: "none",
   },
   {
@@ -951,13 +938,7 @@ const SERVER: readonly CheckCase[] = [
   {
     code: "tables-unseen",
     name: "the account may not see the tables",
-    given: async (scene) => {
-      const end = await account("IDENTIFIED BY 's3cret'", RIGHTS)(scene);
-      return async () => {
-        await scene.sandbox.sh("rm /root/.my.cnf");
-        await end?.();
-      };
-    },
+    given: withoutFileAfter(account("IDENTIFIED BY 's3cret'", RIGHTS)),
     remedy: "none",
   },
   {
