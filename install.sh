@@ -118,7 +118,7 @@ END
         ;;
     esac
     if [ -z "$checkout" ] || [ ! -f "$checkout/deno.json" ] || [ ! -f "$checkout/scripts/build.ts" ]; then
-      fail "This install.sh is of no release and not in a checkout: it has no checksum to trust" \
+      fail "This install.sh carries no release checksum and is not in a checkout" \
         "Take the install.sh of a release"
     fi
     version=$(sed -n '/"version"/{s/.*: *"\([^"]*\)".*/\1/p;q;}' "$checkout/deno.json")
@@ -136,7 +136,7 @@ END
       [ -n "$from" ] || fail "This install.sh has no place to download from" \
         "Give it the program: sh install.sh --from FILE, DIR or URL"
     else
-      [ -z "$from" ] || fail "This install.sh is of no release: it has no checksum to trust $from by" \
+      [ -z "$from" ] || fail "This install.sh carries no release checksum to verify $from with" \
         "Take the install.sh of a release, or leave --from out to build the program"
     fi
     require_writable
@@ -172,7 +172,7 @@ END
         ;;
       # getconf: "glibc 2.36"; ldd: "ldd (Debian GLIBC 2.36-9) 2.36", "ldd (GNU libc) 2.28"
       glibc\ [0-9]*.[0-9]* | ldd\ *\ [0-9]*.[0-9]*) libc=${libc##* } ;;
-      # Nobody says which: then running the program decides, before it is installed.
+      # It is not known which: then running the program decides, before it is installed.
       *) return 0 ;;
     esac
     major=${libc%%.*}

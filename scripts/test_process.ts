@@ -8,7 +8,7 @@ import type { TestEnd } from "./test_report.ts";
 
 /**
  * Bound of one run of test files: each test bounds its own waits, and the longest file takes three
- * minutes on a quiet machine. For a run that hangs all the same, under any load.
+ * minutes on a quiet machine. It ends a run that hangs, under any load.
  */
 const LIMIT_MS = 1_200_000;
 

@@ -14,7 +14,7 @@ export function beAttendedBy(by: Attendant): void {
   attendant = by;
 }
 
-/** Whether the one it works for is gone, killed by whoever wanted the command to end. */
+/** Whether the one it works for is gone, killed to end the command. */
 export function isAbandoned(): boolean {
   return attendant !== null && Deno.ppid !== attendant.pid;
 }

@@ -28,8 +28,8 @@ export interface ErrandResult<T> {
 }
 
 /**
- * Sends somebody on an errand; null where nothing came back in time. What is under way then goes
- * on by itself when its disk answers, or ends at once where that would be too late for it.
+ * Has an errand done; null where nothing came back in time. What is under way then
+ * continues when its disk answers, or ends at once where that would be too late for it.
  */
 export async function runErrand<T>(
   name: ErrandName,
@@ -50,7 +50,7 @@ export async function runErrand<T>(
     try {
       child.kill("SIGKILL");
     } catch {
-      // Ended by itself.
+      // It has ended already.
     }
   }
   return result;

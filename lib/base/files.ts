@@ -45,7 +45,7 @@ export function replaceFile(path: string, text: string): void {
 }
 
 /**
- * Replaces a file in one step, on disk when it returns: whoever reads it meanwhile, or after a power
+ * Replaces a file in one step, on disk when it returns: a reader meanwhile, or after a power
  * cut, finds all of the old one or all of the new.
  * @param temporary where it is written first, on the same filesystem
  */

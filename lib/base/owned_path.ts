@@ -2,7 +2,7 @@
 import { parentOf } from "./paths.ts";
 import { modeOf, ROOT } from "./look.ts";
 
-/** A part of a path that somebody else than root decides. */
+/** A part of a path that a user other than root decides. */
 export interface LoosePart {
   readonly path: string;
   readonly why: "owner" | "writable";
@@ -31,7 +31,7 @@ function looseOn(path: string): LoosePart | null {
     const uid = info.uid ?? -1;
     if (uid !== 0) return { path: part, why: "owner", uid, mode };
     const isWritten = (mode & WORLD_WRITE) !== 0 || ((mode & GROUP_WRITE) !== 0 && info.gid !== 0);
-    // In a sticky directory nobody else can replace what is root's, but for what lies in it itself:
+    // In a sticky directory no other user can replace what is root's, but for what lies in it itself:
     // there anybody can be first.
     const isShared = info.isDirectory && part !== parentOf(path) && (mode & STICKY) !== 0;
     if (isWritten && !isShared) return { path: part, why: "writable", uid, mode };

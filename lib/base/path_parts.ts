@@ -1,6 +1,6 @@
 /**
  * Every part of a path as the kernel goes through it: each directory, each link on the way, and
- * what is at the end. Whoever may change one of them decides what the path means.
+ * what is at the end. Who may change one of them decides what the path means.
  */
 import { parentOf } from "./paths.ts";
 import { isMissing } from "./files.ts";

@@ -4,7 +4,7 @@
  */
 
 /**
- * What a terminal, or whoever reads a line, may take for something else: control characters, of
+ * What a terminal or a reader may mistake for something else: control characters, of
  * eight bits, too; characters that turn the direction of writing; separators of lines.
  */
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]+/gu;

@@ -6,7 +6,7 @@ import { atMost } from "./at_most.ts";
 import { plainLine } from "./plain_text.ts";
 import type { ExitCode, Refusal } from "./refusal.ts";
 
-/** Longest wait for somebody to read, in milliseconds. */
+/** Longest wait for a reader, in milliseconds. */
 const PRINT_LIMIT_MS = 500;
 
 /**
@@ -19,7 +19,7 @@ export const HOOK_TEXT_LIMIT = 1_000;
 /** What is still worth printing of a line that does not fit, in bytes; else it is left out. */
 const SHORTEST_PART = 200;
 
-/** What is left to say, in bytes; people may read as much as there is. */
+/** Remaining output budget of a hook, in bytes; unlimited for interactive commands. */
 let bytesLeft = Number.POSITIVE_INFINITY;
 
 /** From now on this process is a hook and prints {@linkcode HOOK_TEXT_LIMIT} bytes at most. */
@@ -37,7 +37,7 @@ async function write(output: Output, text: string): Promise<void> {
 }
 
 async function print(output: Output, text: string): Promise<void> {
-  // Nobody listens: there is nobody to tell either.
+  // Without a listener there is no one to tell either.
   await atMost(write(output, text).catch(() => {}), PRINT_LIMIT_MS, undefined);
 }
 

@@ -1,5 +1,5 @@
 /**
- * The two directories of ours are root's alone, or nothing in them is believed: whoever writes
+ * The two directories of ours are root's alone, or nothing in them is believed: who writes
  * there could answer in the locker's place, release a lock, or have uninstall remove any file.
  */
 import { OTHERS, OTHERS_WRITE } from "./mode.ts";
@@ -73,7 +73,7 @@ export interface PrivacyFacts extends OwnerFacts {
 
 /** What is known of a file in it. */
 export interface InsideFacts extends OwnerFacts {
-  /** How many names it has: more than one, and it is somebody's link to another file. */
+  /** How many names it has: more than one, and it is a link to another file. */
   readonly names: number;
 }
 
@@ -138,7 +138,7 @@ export function makePrivate(directory: PrivateDirectory): Refusal | null {
         Deno.chmodSync(path, 0o700);
         break;
       case "spoilt":
-        // Goes only while it is empty, whoever is quick; the new one nobody has open.
+        // It is removed only while it is empty; the new one is open in no other process.
         Deno.removeSync(path);
         Deno.mkdirSync(path, { mode: 0o700 });
         break;
@@ -148,7 +148,7 @@ export function makePrivate(directory: PrivateDirectory): Refusal | null {
       default:
         return privacy satisfies never;
     }
-    // Somebody may have been quicker while it was still open.
+    // Another process may have been quicker while it was still open.
     const now = privacyOf(lookAtPrivacy(directory));
     return isRefusal(now) ? now : null;
   } catch (error) {
@@ -165,7 +165,7 @@ export function privacyNow(directory: PrivateDirectory): Privacy | Refusal {
   }
 }
 
-/** Whether what is in a directory may be believed: nobody else can have put it there. */
+/** Whether what is in a directory may be believed: no other user can have put it there. */
 export function isBelieved(directory: PrivateDirectory): boolean {
   const privacy = privacyNow(directory);
   return privacy === "private" || privacy === "open";

@@ -1,6 +1,6 @@
 /** Commands for a shell, to be copied by a person. */
 
-/** What a shell takes for one word and for itself. */
+/** What a shell reads as one word, unchanged. */
 const PLAIN = /^[A-Za-z0-9_@%+=:,./-]+$/;
 
 /** What double quotes do not protect; `!` only in an interactive bash, which is where it is pasted. */

@@ -35,7 +35,7 @@ export interface HookFile {
   readonly path: string;
   readonly role: HookRole;
   readonly mode: number;
-  /** Where a file of somebody else's waits while ours is in its place. */
+  /** Where the file that was there before is kept while ours is in its place. */
   readonly keepAt: string;
 }
 
@@ -105,21 +105,21 @@ export interface CallerFacts {
 /** Where our own files for callers lie that are configured with a path or take a document. */
 export const OWN_DIR = "/etc/locktables";
 
-/** Suffix of files of somebody else's that give way to ours. */
+/** Suffix of files that were there before and give way to ours. */
 export const KEPT = ".locktables-kept";
 
 function hook(path: string, role: HookRole, mode: number, keepAt = `${path}${KEPT}`): HookFile {
   return { path, role, mode, keepAt };
 }
 
-/** Parts of a {@linkcode Form} that most have not. */
+/** Defaults for the optional parts of a {@linkcode Form}. */
 const PLAIN = { option: null, switches: [], logs: [], needs: null } as const;
 
 /** open-vm-tools give all scripts 15 minutes; an operator wants an answer sooner. */
 const PATIENT_MS = 60_000;
 
 /**
- * open-vm-tools run scripts unless they are told not to
+ * open-vm-tools run scripts unless a setting says otherwise
  * (`docs/callers/vmware.md#where-the-hook-is-looked-for`).
  */
 const VMWARE_SWITCHES: readonly Switch[] = [{
@@ -148,7 +148,7 @@ const QEMU_LOG = "/var/log/qga-fsfreeze-hook.log";
 const QEMU_HOMES: readonly string[] = ["/etc/qemu-ga", "/etc/qemu"];
 
 /**
- * RHEL's unit passes -F by itself; Debian's does not, and reads only this file
+ * RHEL's unit passes -F already; Debian's does not, and reads only this file
  * (`docs/callers/qemu.md#where-the-hook-is-looked-for`).
  */
 function qemuSwitches(home: string): readonly Switch[] {

@@ -1,5 +1,5 @@
 /**
- * Every finding there is: how bad it is, what it is about, and what nobody can know while it is
+ * Every finding there is: how bad it is, what it is about, and what cannot be known while it is
  * there. The order is that of the report within a severity; the first error gives the exit code.
  */
 import { EXIT, type ExitCode } from "../base/refusal.ts";

@@ -46,7 +46,7 @@ const SEVERITIES: readonly Severity[] = ["error", "warning", "note"];
 export function reported(findings: readonly Finding[]): Finding[] {
   const rank = ({ code, severity }: Finding) =>
     SEVERITIES.indexOf(severity) * RANK.size + (RANK.get(code) ?? 0);
-  // What is hidden itself hides nothing. No finding hides, over others, itself: that ends it.
+  // A hidden finding does not hide others. The catalogue has no cycles (tested), so the recursion ends.
   const isHidden = (one: Finding): boolean =>
     findings.some((other) => hides(other, one) && !isHidden(other));
   return findings.filter((one) => !isHidden(one)).sort((a, b) => rank(a) - rank(b));

@@ -22,7 +22,7 @@ import { type Context, type Gathered, LOCKER_LIMIT_MS, type OptionFileRead } fro
 import { gatherServers } from "./gather_servers.ts";
 
 /**
- * Longest time for everything, in milliseconds. Whoever waits at a terminal or in a monitor's
+ * Longest time for everything, in milliseconds. A person at a terminal or a monitor's
  * probe is answered within 10 s; the rest is for starting and printing.
  */
 const GATHER_LIMIT_MS = 8_000;

@@ -92,7 +92,7 @@ function ofFile(
   facts: HookFacts,
 ): Finding[] {
   const { path } = file;
-  // What became of a switch is asked for by itself.
+  // What became of a switch is asked for separately.
   if (file.edit !== null) return [];
   const entry = facts.tree.look(path);
   const isHook = form?.files.some((one) => one.path === path) ?? false;
@@ -179,7 +179,7 @@ function ofForm(caller: Caller, form: Form, again: string, { tree }: HookFacts):
     ]),
     ...(needs === null || dispatcher !== null ? [] : [finding(
       "dispatcher-missing",
-      `${needs.path} is gone, which is to run the hook for ${caller}`,
+      `${needs.path}, which runs the hook for ${caller}, is missing`,
       {
         remedy: `locktables uninstall ${caller} && mkdir -p ${parentOf(needs.path)} && ${
           installCommand(caller, "--direct")
@@ -195,7 +195,7 @@ function ofUnsafe({ path, why, remedy }: NonNullable<HookFacts["unsafe"]>): Find
   });
 }
 
-/** Hooks of ours that no receipt tells of, and callers that have none. */
+/** Hooks that are not in the receipt, and callers that have none. */
 function ofOthers({ tree, program }: HookFacts, { installs }: Receipt): Finding[] {
   const placed = Object.values(CALLER_TABLE).flatMap(({ name, forms }) =>
     forms.map((form) => ({
@@ -229,7 +229,7 @@ function ofOthers({ tree, program }: HookFacts, { installs }: Receipt): Finding[
       const isAllLinks = files.every(({ path }) => tree.look(path)?.kind === "link");
       return isAllLinks ? [] : [finding(
         "hook-unrecorded",
-        `${paths}: hooks of ours that no receipt tells of; uninstall would leave them`,
+        `${paths}: locktables hooks that are not in the receipt; uninstall would not remove them`,
         { remedy: installCommand(caller, form.option) },
       )];
     }),

@@ -35,14 +35,14 @@ export interface ServerFacts {
   readonly ownIds: readonly number[];
 }
 
-/** How many blockers are named; whoever has more has one cause. */
+/** How many blockers are named; more of them have one cause. */
 const NAMED_BLOCKERS = 10;
 
 /** How many tables are named, and altered by the one command. */
 const NAMED_TABLES = 5;
 
 /**
- * How long sessions must have waited for somebody's lock to be worth a line, in seconds: the lock
+ * How long sessions must have waited for another's lock to be worth a line, in seconds: the lock
  * of another backup that comes and goes is no finding, and servers count whole seconds.
  */
 const AWAITED_S = 1;
@@ -132,7 +132,7 @@ const locks: Decider = (server) => {
     of(
       server,
       "lock-held-elsewhere",
-      `${facts.name}: id ${id} (${user}, ${age_s} s) holds FLUSH TABLES WITH READ LOCK, writers wait for it; expected nobody but locktables`,
+      `${facts.name}: id ${id} (${user}, ${age_s} s) holds FLUSH TABLES WITH READ LOCK, writers wait for it; expected no session but that of locktables`,
       command(server, `KILL ${id}`),
     )
   );
@@ -140,7 +140,7 @@ const locks: Decider = (server) => {
   if (queued === null || queued.count === 0 || queued.longest_s < AWAITED_S) return held;
   return [
     ...held,
-    // Without a remedy: the server does not show who holds it, and those who wait are not guilty.
+    // Without a remedy: the server does not show who holds it, and the sessions that wait are not the cause.
     of(
       server,
       "lock-awaited",
@@ -252,7 +252,7 @@ const galera: Decider = (server) => {
 };
 
 function describeNode({ facts }: ServerFacts, node: WsrepPosition): string {
-  return `${facts.name} is a Galera node, ${node.local_state_comment} in a cluster of ${node.cluster_size}: it leaves flow control while it is locked, and catches up by itself`;
+  return `${facts.name} is a Galera node, ${node.local_state_comment} in a cluster of ${node.cluster_size}: it leaves flow control while it is locked, and catches up on its own`;
 }
 
 const group: Decider = (server) => {
@@ -279,7 +279,7 @@ const START_GROUP: Readonly<Record<string, string>> = {
 /** A server that has a group and has not joined it since its start has no row of its own. */
 function unstarted({ variables, lockHolders }: Survey): GroupMember | null {
   const isConfigured = (variables.get("group_replication_group_name") ?? "") !== "";
-  // Whoever may not see the locks may not see the group, either.
+  // An account that may not see the locks may not see the group, either.
   return isConfigured && lockHolders !== null
     ? { member_state: "OFFLINE", member_role: "", view_id: "" }
     : null;

@@ -200,7 +200,7 @@ async function end(login: SurveyOptions, id: number): Promise<void> {
     const killer = await openSession({ ...login, limitMs: KILL_LIMIT_MS, onLost: () => {} });
     await killer.query(`KILL /* locktables */ ${id}`, KILL_LIMIT_MS).finally(() => killer.close());
   } catch {
-    // It is gone, or the server answers nobody.
+    // It is gone, or the server does not answer.
   }
 }
 

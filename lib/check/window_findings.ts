@@ -16,7 +16,7 @@ export const MYSQL_FLUSH_FIFO = "/run/mysql-flush.fifo";
  */
 export const VEEAMHUB_FLAG = "/tmp/mysql_tables_read_lock";
 
-/** The longest that any caller waits (VMware's 15 min): what is older, nobody comes back for. */
+/** The longest that any caller waits (VMware's 15 min): an older window is never closed by its caller. */
 const STALE_MS = 15 * 60_000;
 
 /** What is known of the window and of the paths around it. */
@@ -80,7 +80,7 @@ function lastFindings({ state: { locker, last, left } }: WindowFacts): Finding[]
   if (locker === "no-locker" && left !== null && left.outcome === null) {
     return [finding(
       "locker-died",
-      `The locker of the window opened at ${left.opened_at} (pid ${left.locker_pid}) died, and nobody has closed that window`,
+      `The locker of the window opened at ${left.opened_at} (pid ${left.locker_pid}) died without closing that window`,
       { remedy: "locktables post-thaw" },
     )];
   }
@@ -112,7 +112,7 @@ function traceFindings({ traces }: WindowFacts, now: Instant): Finding[] {
       "mysql-flush-fifo",
       `${MYSQL_FLUSH_FIFO} is of ${
         timeOf(fifo)
-      }: QEMU's hook mysql-flush.sh left it, locks nothing any more, and can hang the agent at its next thaw`,
+      }: a leftover of QEMU's hook mysql-flush.sh. It no longer locks anything, but it can hang the agent at the next thaw`,
       { remedy: `rm ${MYSQL_FLUSH_FIFO}` },
     )]),
     ...(flag === null ? [] : [finding(
@@ -137,7 +137,7 @@ export function directoryFindings({ path, look, refusal }: DirectoryFacts): Find
     "directory-not-private",
     `${path} has mode ${
       octal(look.mode)
-    } and belongs to the user ${look.uid}; expected 0700 and root, whoever writes there decides what becomes of a lock`,
+    } and belongs to the user ${look.uid}; expected 0700 and root: who writes there decides what becomes of a lock`,
     { remedy: `chown root:root ${path} && chmod 0700 ${path}` },
   )];
 }

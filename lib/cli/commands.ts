@@ -20,7 +20,7 @@ import {
 } from "./parser.ts";
 import { print, refuse } from "./say.ts";
 
-/** Longest hold of a rehearsal: beyond it somebody is looking for a maintenance mode. */
+/** Longest hold of a rehearsal: longer holds are maintenance, not a rehearsal. */
 const HOLD_LIMIT_MS = 15 * 60_000;
 
 /** A hold long enough to see writers wait, and short enough for a server in use. */
@@ -45,7 +45,7 @@ const formOptions = {
   direct: flag("--direct", "qemu: in place of the dispatcher, so that a failing freeze is heard"),
 } as const;
 
-/** The order is that of the list in the help. The locker is not for people and not here. */
+/** In the order of the help. The internal `locker` command is deliberately left out. */
 export const COMMANDS: readonly Command[] = [
   define({
     name: "pre-freeze",
@@ -81,7 +81,7 @@ when nothing is open. While pre-freeze still works, it cancels it.
 Exit 0: the lock was held without a gap since pre-freeze returned, or there was
 nothing to close (it says which).
 Exit 12: the lock expired or was lost: that snapshot is only crash-consistent.
-(Or pre-freeze was killed, which VMware Tools take for a success.)
+(Or pre-freeze was killed, which VMware Tools treat as success.)
 
 Also called as: ${namesOf("post-thaw")}
 (freezeFail: the caller gave up its snapshot; closed as aborted, exit 0)`,

@@ -1,7 +1,7 @@
 /**
  * Commands that look at disks, each done by a process of its own (`attended`) that the one people
  * and monitors wait for attends: where a disk is frozen or hangs, that process cannot be ended, and
- * whoever waited for it would wait too.
+ * who waited for it would wait too.
  */
 import { complain, complainOf, printAsItIs, sayAll } from "../base/print.ts";
 import { EXIT, type ExitCode, type Refusal, refusal } from "../base/refusal.ts";
@@ -55,7 +55,7 @@ export function tellEnd(code: number): void {
     try {
       output.writeSync(new TextEncoder().encode(`${END}${code}\n`));
     } catch {
-      // Nobody waits any more.
+      // The attendant has gone.
     }
   }
 }
@@ -71,7 +71,7 @@ export async function attend(args: readonly string[]): Promise<ExitCode> {
     stdout: "piped",
     stderr: "piped",
     clearEnv: true,
-    // The zone of whoever reads the times, who may have set it in this shell alone.
+    // The zone of the reader, who may have set it in this shell alone.
     env: { TZ: Intl.DateTimeFormat().resolvedOptions().timeZone },
   }).spawn();
   const outputs = Promise.all([textOf(child.stdout), textOf(child.stderr)]);
@@ -80,10 +80,10 @@ export async function attend(args: readonly string[]): Promise<ExitCode> {
     try {
       child.kill("SIGKILL"); // takes effect when its disk answers, before it can do more
     } catch {
-      // Ended by itself just now.
+      // It ended just now.
     }
     const why = await whyLate(name, limitMs);
-    // Nobody waits for it: a file that was being made is made when the disk answers.
+    // It is not waited for: a file that was being made is made when the disk answers.
     if (name === "check") await runErrand("remove-probe", child.pid, 0, "goes-on");
     if (name === "check" && args.includes("--json")) return await reportStopped(began, why);
     return await complainOf(why);

@@ -106,7 +106,7 @@ export async function prepare(
     return refusal(
       EXIT.badSetup,
       "not-root",
-      `${command} changes files of root's, and this is not root`,
+      `${command} must run as root`,
       `Run: sudo locktables ${command}`,
     );
   }

@@ -29,7 +29,7 @@ const VERDICT_LIMIT_MS = 8_000;
 /** Longest wait for the locker's end, so that nothing of the window is left when we say so. */
 const END_LIMIT_MS = 2_000;
 
-/** How long a pre-freeze that has just begun may take to have a locker that can be told. */
+/** How long a pre-freeze that has just begun may take to have a locker that can be asked. */
 const STARTING_LIMIT_MS = 6_000;
 const STARTING_PAUSE_MS = 20;
 
@@ -49,7 +49,7 @@ export type Closing =
   | { readonly kind: "unreadable" }
   | { readonly kind: "no-answer"; readonly detail: string };
 
-/** The hook. `isAborted`: the caller gave up its snapshot. */
+/** Closes the window for a caller. `isAborted`: the caller gave up its snapshot. */
 export async function postThaw(isAborted: boolean): Promise<ExitCode> {
   // Starts nothing but an errand of our own.
   for (const command of SYNC_PROGRAMS) Deno.permissions.revokeSync({ name: "run", command });
@@ -112,7 +112,7 @@ async function lastOf(closing: Closing): Promise<WindowRecord | "silent" | null>
 /** Without the record a pre-freeze that was cut off and none at all look the same. */
 function cannotTell(): Refusal {
   const { reason, summary, hint } = silentDisk(STATE_DIR, RECORD_LIMIT_MS);
-  const what = "No window is open; whether the last pre-freeze was cut off cannot be told";
+  const what = "No window is open; whether the last pre-freeze was cut off is not known";
   return refusal(EXIT.notHeld, reason, `${what}: ${summary}`, hint);
 }
 
@@ -172,7 +172,7 @@ async function closeByLocker(word: ControlWord): Promise<Closing | null> {
       await atMost(answer.gone, END_LIMIT_MS, null);
       return { kind: "closed", record: answer.record };
     case "no-answer":
-      // When it can work again it finds this and lets go at once.
+      // When it can work again it finds this and releases at once.
       removeIfThere(WAIT_FOR_SNAPSHOT);
       return { kind: "no-answer", detail: await cutSilentLocker() };
     case "no-locker":

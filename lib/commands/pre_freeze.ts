@@ -23,7 +23,7 @@ import { KNOWN_SOCKETS, OPTION_FILE, STATE_DIR, WINDOW_FILE } from "../base/path
 /** Longest wait for a locker to say that it runs and has read its options, in milliseconds. */
 const START_LIMIT_MS = 5_000;
 
-/** What the locker gets beyond `freeze_timeout` to let go and say so: one release's bound. */
+/** What the locker gets beyond `freeze_timeout` to release and say so: one release's bound. */
 const REFUSE_LIMIT_MS = 6_000;
 
 /** Longest wait for the locker's end after it has spoken its last word. */
@@ -46,7 +46,7 @@ const STATUS_LIMIT_MS = 1_000;
 
 /**
  * For how long the right to open a window is asked for while no locker answers: on a busy guest the
- * kernel's answer alone has taken longer than one try, and nobody had it.
+ * kernel's answer alone has taken longer than one try, and no process had it.
  */
 const RIGHT_PATIENCE_MS = 2_000;
 
@@ -60,7 +60,7 @@ export type Opening =
     readonly warnings: readonly string[];
   };
 
-/** The hook. */
+/** Opens a window for a caller; its exit code is the caller's answer. */
 export async function preFreeze(caller: Caller | null): Promise<ExitCode> {
   beBrief();
   const opening = await openFreezeWindow(caller);
@@ -71,7 +71,7 @@ export async function preFreeze(caller: Caller | null): Promise<ExitCode> {
   }
   if (opening.mayProceed) {
     await complain(
-      "GOING ON WITHOUT A LOCK (on_failure=proceed): this snapshot is not quiesced. Exit 0 tells the caller to take it all the same",
+      "GOING ON WITHOUT A LOCK (on_failure=proceed): this snapshot is not quiesced. Exiting 0, so the caller takes the snapshot anyway",
     );
   }
   await complainOf(opening.refusal);
@@ -103,7 +103,7 @@ export async function openFreezeWindow(caller: Caller | null): Promise<Opening> 
 async function startLocker(caller: Caller | null): Promise<Opening> {
   const child = startOwnProcess(caller === null ? ["locker"] : ["locker", "--caller", caller]);
   const stdin = child.stdin.getWriter();
-  // A locker that takes no word has let go meanwhile; its last message says why.
+  // A locker that takes no word has released meanwhile; its last message says why.
   const tell = (word: string) => stdin.write(new TextEncoder().encode(`${word}\n`)).catch(() => {});
   const messages = messagesOf(child.stdout);
 
@@ -151,7 +151,7 @@ async function startLocker(caller: Caller | null): Promise<Opening> {
         return refused(message.refusal);
       case undefined:
         // Silent or dead: killing it is the one thing that is sure to end the lock, because
-        // the server lets go when the sessions break.
+        // the server releases the lock when the sessions break.
         return refused(await endLocker(child));
     }
   }
@@ -161,7 +161,7 @@ function killQuietly(child: Deno.ChildProcess): void {
   try {
     child.kill("SIGKILL");
   } catch {
-    // Ended by itself.
+    // It has ended already.
   }
 }
 

@@ -87,7 +87,7 @@ async function watchers(): Promise<Session[] | Refusal> {
       })
     ),
   );
-  // A server that cannot be reached is told by the window itself, with its hint.
+  // A server that cannot be reached is reported by the window itself, with its hint.
   return opened.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
 }
 

@@ -4,7 +4,7 @@ import { bold, cyan, gray, green, red, setColorEnabled, yellow } from "@std/fmt/
 import { isForTerminal } from "../base/attendance.ts";
 import { type Paint, type Style, unpainted } from "../base/styled.ts";
 
-/** Colours where a terminal shows the text and nobody has set NO_COLOR (https://no-color.org). */
+/** Colours where a terminal shows the text and NO_COLOR is not set (https://no-color.org). */
 export function terminalPaint(): Paint {
   if (!isForTerminal()) return unpainted;
   // The process that does the work writes to a pipe; the one that attends it has looked.

@@ -68,7 +68,7 @@ export function applySteps(steps: readonly Step[]): void {
   const done: Step[] = [];
   for (const step of steps) {
     try {
-      // Whoever ended the command is not to find it going on behind its back.
+      // A command that was killed must not continue in the background.
       if (isAbandoned()) throw new Error("the command was ended meanwhile");
       apply(step);
       done.push(step);
@@ -139,12 +139,12 @@ function removeEmpty(path: string): void {
     Deno.removeSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return;
-    // ENOTEMPTY: somebody else keeps something there.
+    // ENOTEMPTY: something else is kept there.
     if (!(error instanceof Error && /os error 39/.test(error.message))) throw error;
   }
 }
 
-/** What somebody else than root could change of a program that hooks run as root. */
+/** What a user other than root could change of a program that hooks run as root. */
 export interface UnsafeProgram {
   readonly path: string;
   readonly why: string;
@@ -161,9 +161,7 @@ export function unsafeProgram(program: string): UnsafeProgram | null {
     const word = shellWord(path);
     return {
       path,
-      why: isTheirs
-        ? "belongs to somebody else than root"
-        : "can be written to by others than root",
+      why: isTheirs ? "does not belong to root" : "can be written to by others than root",
       // A directory for everybody, such as /tmp, is right as it is.
       remedy: (modeOf(info) & STICKY) !== 0
         ? `install -m 0755 ${shellWord(program)} ${PROGRAM}`

@@ -99,7 +99,7 @@ done
 /**
  * The shell is up 25 ms before the program: so much sooner the clients continue. The word is what
  * tells this hook from a file that was removed by hand, and a redirection starts no program. The
- * file is removed as well, for whoever waits for its end as the original method does.
+ * file is removed as well, because the original method waits for its end.
  */
 const THAW = `# This word releases the lock.
 file=${WAIT_FOR_SNAPSHOT}

@@ -55,7 +55,7 @@ export type Install = Receipt["installs"][number];
 /** One file of an {@linkcode Install}. */
 export type InstalledFile = Install["files"][number];
 
-/** Whether a file is as it was installed, and nobody has edited it since. */
+/** Whether a file is as it was installed, without an edit since. */
 export function isUntouched(file: InstalledFile, sha256: string): boolean {
   return sha256 === file.sha256 || sha256 === file.previous_sha256;
 }

@@ -14,7 +14,7 @@ import { makePrivate, privacyNow, STATE_DIRECTORY } from "../base/private_direct
 
 /** What install changed so far; an empty receipt where it changed nothing. */
 export function readReceipt(): Receipt | Refusal {
-  // By somebody else's receipt uninstall would remove any file.
+  // By a forged receipt uninstall would remove any file.
   const privacy = privacyNow(STATE_DIRECTORY);
   if (isRefusal(privacy)) return privacy;
   let text: string | null;
@@ -67,7 +67,7 @@ export function removeReceipt(receipt: Receipt): readonly string[] {
       Deno.removeSync(path);
       return true;
     } catch {
-      // Not there, or somebody else keeps something in it: then it is not ours to remove.
+      // Not there, or something else is kept in it: then it is not ours to remove.
       return false;
     }
   });

@@ -30,7 +30,7 @@ export interface InstallRequest {
   /** Absolute path of the program that the hooks start. */
   readonly program: string;
   readonly version: string;
-  /** Whether files of somebody else's may be moved out of the way. */
+  /** Whether files that locktables did not create may be moved out of the way. */
   readonly replace: boolean;
   /** RFC 3339. */
   readonly now: string;
@@ -65,7 +65,7 @@ export function planInstall(
   if (before !== undefined && before.option !== option) {
     return refuse(
       "other-form",
-      `Hooks for ${caller} are installed as ${before.form}; a caller that finds both freezes twice`,
+      `Hooks for ${caller} are installed as ${before.form}; installing both would freeze the server twice`,
       `Run: locktables uninstall ${caller}`,
     );
   }
@@ -123,7 +123,7 @@ export function planInstall(
       files.push(logEntry(path));
     } else if (old !== undefined) files.push(old);
   }
-  // Without systemd nobody reads it, and the directory is not there.
+  // Without systemd no program reads it, and the directory is not there.
   if (tree.look(parentOf(TMPFILES.path)) !== null) {
     const refused = put(TMPFILES);
     if (refused !== null) return refused;
@@ -156,7 +156,7 @@ export function planInstall(
 /** How a file gets into its place. */
 interface Replacement {
   readonly steps: readonly Step[];
-  /** Where the file of somebody else's is kept that was there before. */
+  /** Where the file that was there before is kept. */
   readonly kept: string | null;
   /** Digest of the file of ours that is there until then. */
   readonly previous: string | null;
@@ -198,7 +198,7 @@ function replacementOf(
   if (entry.kind !== "file" && entry.kind !== "link") {
     return refuse(
       "foreign-hook",
-      `${wanted.path} is there and no file`,
+      `${wanted.path} exists but is not a regular file`,
       `Move it away: ls -ld ${wanted.path}`,
     );
   }

@@ -85,18 +85,20 @@ function planRemoval(
     if (kept !== null && tree.look(kept) !== null) steps.push({ do: "move", path: kept, to: path });
   };
   if (entry === null) {
-    // Somebody has removed it: what we moved away for it goes back all the same.
+    // It was removed since: what was moved away for it goes back anyway.
     putBack();
     return null;
   }
   const isUnchanged = entry.kind === "file" && isUntouched(file, entry.sha256);
-  // The installation was cut short before the file of somebody else's was moved: it is not ours.
+  // The installation was cut short before the file that was there was moved: it is not ours.
   if (!isUnchanged && kept !== null && tree.look(kept) === null && edit === null) return null;
   const isRefusedFor = (hint: string) =>
     refuse("changed-since", `${path} was changed since it was installed`, hint);
-  if (entry.kind !== "file") return isRefusedFor(`It is no file any more; remove it: rm ${path}`);
+  if (entry.kind !== "file") {
+    return isRefusedFor(`It is no longer a regular file; remove it: rm ${path}`);
+  }
   if (!isUnchanged && !file.is_log && edit === null && !force) {
-    return isRefusedFor("Look at it; locktables uninstall --force removes it all the same");
+    return isRefusedFor("Look at it; locktables uninstall --force removes it anyway");
   }
   if (!isUnchanged && edit !== null) {
     // Others have edited the file since: only our key is taken back.

@@ -15,7 +15,7 @@ export function planSwitch(
   one: Switch,
   { caller, replace, before, tree, steps, files }: {
     readonly caller: Caller;
-    /** Whether a value that somebody else has set may be replaced. */
+    /** Whether a value that locktables did not set may be replaced. */
     readonly replace: boolean;
     readonly before: Install | undefined;
     readonly tree: Tree;

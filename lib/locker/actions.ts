@@ -63,7 +63,7 @@ export async function report(
 
 async function lock(run: LockerRun): Promise<void> {
   const { instances, settings, limits } = run;
-  // Whoever finds us dead in the wait knows from it which sessions to end.
+  // If the locker dies while it waits, post-thaw reads from this file which sessions to kill.
   run.ports.runDirectory.writeWindowFile(run.record());
   const results = await Promise.all(instances.map((instance) => instance.lock()));
   const refusals = results.filter((result) => result !== null);

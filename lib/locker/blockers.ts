@@ -7,7 +7,7 @@ import { elapsedMs, remainingMs } from "../base/clock.ts";
 import { nextDeadline } from "../window/window.ts";
 import type { LockerRun } from "./run.ts";
 
-/** How many warnings a record keeps: whoever starts statements to be killed decides their number. */
+/** How many warnings a record keeps: clients decide how many statements are killed. */
 const WARNINGS_MOST = 100;
 
 /** Waits until nothing is in the way; why not, when there is no time left for an attempt. */

@@ -57,7 +57,7 @@ function killQuietly(child: Deno.ChildProcess): void {
   try {
     child.kill("SIGKILL");
   } catch {
-    // Ended by itself.
+    // It has ended already.
   }
 }
 

@@ -7,7 +7,7 @@ import type { WindowRecord } from "../window/record.ts";
 import { readSettings } from "./main.ts";
 
 /**
- * Kills the lock sessions that a window's record names, so that nobody has to wait for
+ * Kills the lock sessions that a window's record names, so that no client has to wait for
  * `wait_timeout` or `lock_wait_timeout`: a stopped locker still has its sessions, and a killed one
  * leaves a waiting FTWRL on MySQL. Says for each instance what came of it.
  */

@@ -49,7 +49,7 @@ export async function locker(caller: Caller | null): Promise<ExitCode> {
     on_failure: read.settings.onFailure,
     warnings,
   });
-  // Nobody sees this process's stderr: post-thaw tells what is left in the window's file.
+  // This process's stderr is not read: post-thaw reports what is left in the window's file.
   globalThis.addEventListener("unhandledrejection", ({ reason }) => noteDefect(reason));
   globalThis.addEventListener("error", ({ error }) => noteDefect(error));
   try {
@@ -62,7 +62,7 @@ export async function locker(caller: Caller | null): Promise<ExitCode> {
   return EXIT.ok;
 }
 
-/** Leaves the cause of our own end for whoever looks; the server lets go as the sessions break. */
+/** Leaves the cause of our own end for post-thaw; the server releases the lock as the sessions break. */
 function noteDefect(error: unknown): void {
   const record = parseRecord(readIfThere(WINDOW_FILE));
   if (record === null) return;

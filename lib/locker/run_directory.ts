@@ -71,7 +71,7 @@ export function clearRunDirectory(): void {
   }
 }
 
-/** Writes the window down for whoever comes when the locker is gone. */
+/** Writes the window down for the time when the locker is gone. */
 export function writeWindowFile(record: WindowRecord): void {
   replaceFile(WINDOW_FILE, `${JSON.stringify(record)}\n`);
 }
@@ -85,7 +85,7 @@ export function windowFileIs(windowId: string): boolean {
 export interface LockFileHandlers {
   /** The thaw hook has left its word in it, whether or not the file is still there. */
   readonly onHook: () => void;
-  /** It is gone, and nobody had written into it. */
+  /** It is gone, and was empty. */
   readonly onRemoved: () => void;
 }
 
@@ -125,7 +125,7 @@ export function watchLockFile(
       try {
         watcher?.close();
       } catch {
-        // Ended by itself.
+        // It has ended already.
       }
     },
   };

@@ -13,7 +13,7 @@ export function sameServer(all: readonly InstanceFacts[]): Refusal | null {
       EXIT.badSetup,
       "same-server",
       `The instances ${twin.name} and ${facts.name} are one server: ${twin.socket} and ${facts.socket} have the data directory ${facts.datadir}`,
-      // No remedy: where the other server's socket is nobody here knows.
+      // No remedy: the other server's socket is not known here.
       "Give each instance its own socket= in /root/.my.cnf",
     );
   }

@@ -65,7 +65,7 @@ interface Meaning {
   readonly remedy?: (subject: ErrorSubject, error: DriverError) => string | null;
 }
 
-/** What a full server is given beyond what it has: enough for ours and for the rush to go on. */
+/** How many connections the proposed command adds: ours and some headroom. */
 const MORE_CONNECTIONS = 50;
 
 /** Server errors by number. Source: MySQL and MariaDB server error references. */
@@ -85,7 +85,7 @@ const BY_ERRNO: Readonly<Record<number, Meaning>> = {
   // No remedy: which account and which password is the administrator's to say.
   1044: { code: EXIT.denied, reason: "access-denied", hint: credentialsHint },
   1045: { code: EXIT.denied, reason: "access-denied", hint: credentialsHint },
-  // No remedy: whether it is the node or the cluster that must be brought back, nobody knows here.
+  // No remedy: whether it is the node or the cluster that must be brought back is not known here.
   1047: {
     code: EXIT.unreachable,
     reason: "galera-not-ready",
@@ -143,7 +143,7 @@ const BY_CODE: Readonly<Record<string, Meaning>> = {
   ECONNREFUSED: {
     code: EXIT.unreachable,
     reason: "server-down",
-    text: "nobody listens on the socket",
+    text: "no server listens on the socket",
     hint: startHint,
     remedy: startRemedy,
   },
@@ -249,7 +249,7 @@ function serverOf(subject: ErrorSubject, error: DriverError): ServerVersion | nu
 function initConnectHint(subject: ErrorSubject, error: DriverError): string {
   const server = serverOf(subject, error);
   const cure = "Correct the server's init_connect, or let the account go without it";
-  // Whoever may kill others is spared it.
+  // It is not run for accounts with CONNECTION_ADMIN.
   return server === null || isAnonymous(account(subject))
     ? cure
     : `${cure}: ${grantStatement(account(subject), server, ["kill"])}`;

@@ -62,7 +62,7 @@ export interface Capabilities {
   readonly idleLocksStatement: string | null;
   /**
    * "Waiting for backup lock" is DDL behind LOCK INSTANCE FOR BACKUP, which has begun and keeps FTWRL
-   * waiting; on MariaDB it is whoever queues behind a lock like ours.
+   * waiting; on MariaDB it is a session that queues behind a lock like ours.
    */
   readonly ddlWaitsForInstanceLock: boolean;
   /** `max_statement_time` (seconds) bounds any statement (1.2). */
@@ -144,7 +144,7 @@ export interface CheckCapabilities {
    * itself where the server can see to it, for questions of at most so many milliseconds.
    */
   readonly questionSettings: (limitMs: number) => string;
-  /** Whether they bound it: where not, it goes on until somebody ends its session. */
+  /** Whether they bound it: where not, it runs until its session is killed. */
   readonly boundsQuestions: boolean;
   /** The statement that shows InnoDB's files outside the data directory, as `path` (PROCESS). */
   readonly outsideFilesStatement: string;

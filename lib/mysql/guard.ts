@@ -32,7 +32,7 @@ const SYSTEM_USERS = ["system user", "event_scheduler"];
 
 /**
  * States of those who queue behind a lock like ours. They hold nothing that it would wait for; what
- * they wait for is a lock of somebody else that ours is compatible with, or our own last attempt.
+ * they wait for is a lock of another session that ours is compatible with, or our own last attempt.
  */
 export const QUEUED_STATES = [
   "Waiting for global read lock",
@@ -45,7 +45,7 @@ const WAITS_FOR_BACKUP = "Waiting for backup lock";
 /** What a statement is in that waits for a table to be free. */
 const WAITS_FOR_METADATA = "Waiting for table metadata lock";
 /**
- * In the way only as long as somebody else is in theirs: named last. The second is that of MyISAM's
+ * These wait for another blocker, so killing them alone does not help: named last. The second is that of MyISAM's
  * tables, and of a table under LOCK TABLES … READ on MySQL 5.6.
  */
 const CHAINED_STATES = [WAITS_FOR_METADATA, "Waiting for table level lock"];
@@ -219,10 +219,10 @@ function isChained({ state }: Blocker): boolean {
 }
 
 /**
- * Whether to end this one is for nothing: it reads or writes a table that somebody else has, goes on
- * by itself when that one is gone, and is no more in the way than that one, who may be unseen (an
+ * Whether killing this one does not help: it reads or writes a table that another session has, continues
+ * when that one is gone, and is no more in the way than that one, who may be unseen (an
  * idle LOCK TABLES). DDL that waits is different: an open transaction that it waits for is in
- * nobody's way.
+ * the way of no lock.
  */
 export function isHeldUp(blocker: Blocker): boolean {
   return isChained(blocker) && DML.includes(firstWord(blocker.statement));

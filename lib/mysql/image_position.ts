@@ -69,7 +69,7 @@ export function inexactPosition(facts: PositionFacts): InexactPosition | null {
  * The self-check: in a domain whose last transaction in the binlog is the last one applied, none is
  * on its way from the one to the other. A domain that this server writes itself shows its own
  * transactions there: nothing is on its way in one that it alone writes, and in one that it
- * shares with a source nobody can tell.
+ * shares with a source is not known.
  */
 function inexactOnMariadb(
   { serverId, appliers, method, coordinates }: PositionFacts,

@@ -79,7 +79,7 @@ export interface InstanceOptions {
   readonly connectionMark: number | null;
   /** Called when the clients that wait for the lock come near `max_connections`. */
   readonly onCrowded: (why: string) => void;
-  /** Called when the lock session ends by itself or does not answer. */
+  /** Called when the lock session ends unasked or does not answer. */
   readonly onLost: (why: string) => void;
   /** The same for the control session: no danger to the lock, but worth a line. */
   readonly onControlLost: (why: string) => void;
@@ -134,7 +134,7 @@ export interface Instance {
 /** What the guard saw. */
 export interface Look {
   readonly blockers: readonly Blocker[];
-  /** Readers too young for the server to say how old they are. */
+  /** Readers less than a second old: the server reports whole seconds. */
   readonly youngReaders: readonly Blocker[];
   /** Blockers whose statement was killed. */
   readonly killed: readonly Blocker[];
@@ -185,7 +185,7 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
   const [lockSession, control] = opened as [Session, Session];
 
   try {
-    // As much at once as the two sessions take: all of it is the caller's time.
+    // In parallel on both sessions: the hypervisor is waiting.
     const [variables, rights] = await Promise.all([
       readVariables(control),
       readRights(lockSession),
@@ -219,7 +219,7 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
     const refused = galeraRefusal(wsrep, facts.server, options.socket) ??
       rejectingRefusal(variables.get("wsrep_reject_queries"), facts.server, options.socket);
     if (refused !== null) return refuse(refused);
-    // Asked once while it costs nobody anything: what the grants do not tell must not be found
+    // Asked once before the lock: what the grants do not show must not be found
     // out under the lock either.
     const [{ gtid, log_bin }, topology] = await Promise.all([
       readCoordinates(lockSession, can, control),
@@ -416,7 +416,7 @@ function instanceOf(opened: OpenedInstance): Instance {
           isLockPending = code === "NO_ANSWER";
           const next = at === 0 ? fallback(choice, errno) : null;
           if (next === null) {
-            // Whoever delays any method delays this one, and all of them are worth naming.
+            // A session that delays any method delays this one, and all of them are worth naming.
             const names = await namesOf(() => findAll(METHODS.ftwrl));
             return lockRefusal(error, choice, options, subject, names);
           }

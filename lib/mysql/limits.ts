@@ -7,7 +7,7 @@ export const QUERY_LIMIT_MS = 5_000;
 export const KILL_LIMIT_MS = 1_000;
 
 /**
- * Longest wait for the coordinates before a release. They wait only where somebody rotates
+ * Longest wait for the coordinates before a release. They wait only where another session rotates
  * the binlog on a frozen disk; the clients are not kept waiting for a proof.
  */
 export const PROOF_LIMIT_MS = 500;

@@ -9,14 +9,14 @@ export async function namesOf(look: () => Promise<readonly Blocker[]>): Promise<
   try {
     const blockers = await look();
     return blockers.length === 0
-      ? "; no statement in the process list explains it: an idle session may hold LOCK TABLES, or another backup its lock (SHOW OPEN TABLES WHERE In_use > 0)"
+      ? "; no running statement accounts for it: an idle session may hold LOCK TABLES, or another backup may hold its lock (SHOW OPEN TABLES WHERE In_use > 0)"
       : `; blocked by ${describeBlockers(blockers)}`;
   } catch (error) {
     return `; the blockers could not be listed: ${driverError(error).message}`;
   }
 }
 
-/** Errors that mean "somebody is in the way": lock wait timeout, statement time, interrupted. */
+/** Errors that mean "another session is in the way": lock wait timeout, statement time, interrupted. */
 const LOCK_WAIT_ERRNOS = [1205, 1317, 1969, 3024];
 
 /** The refusal for a lock statement that failed. */

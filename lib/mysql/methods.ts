@@ -55,7 +55,7 @@ export const METHODS: Readonly<Record<MethodName, Method>> = {
       "SET STATEMENT lock_wait_timeout=0 FOR BACKUP /* locktables */ STAGE START",
       "BACKUP /* locktables */ STAGE BLOCK_COMMIT",
     ],
-    // While it waits nobody but DDL waits behind it (`docs/locking.md#31-what-it-waits-for`).
+    // While it waits only DDL waits behind it (`docs/locking.md#31-what-it-waits-for`).
     acquireFirstWhenAlone: "BACKUP /* locktables */ STAGE START",
     release: "BACKUP /* locktables */ STAGE END",
     waitsForReaders: () => false,
@@ -79,7 +79,7 @@ const UNAVAILABLE_ERRNOS = [1064, 1205];
 export function fallback(choice: MethodChoice, errno: number | undefined): MethodChoice | null {
   const { method, otherwise } = choice;
   if (otherwise === null || errno === undefined || !UNAVAILABLE_ERRNOS.includes(errno)) return null;
-  const why = errno === 1064 ? "the server does not know it" : "somebody else holds it";
+  const why = errno === 1064 ? "the server does not know it" : "another session holds it";
   return {
     method: otherwise,
     why: `${choice.why}; ${method.label} was refused (${why}), so ${otherwise.label}`,

@@ -100,7 +100,7 @@ export function privilegesFor(purpose: Purpose, server: ServerVersion): AnyOf {
  * Plain `SHOW GRANTS`, without FOR, shows what counts: besides the account's own rows those of
  * its active roles, of the roles in them, and of PUBLIC and mandatory roles (seen on MariaDB
  * 10.11.19 and 11.8.9 and on MySQL 9.7.4; `information_schema.user_privileges` and
- * `FOR CURRENT_USER()` leave them out). So every row `ON *.*` counts, whoever it is granted to,
+ * `FOR CURRENT_USER()` leave them out). So every row `ON *.*` counts, to whichever account it is granted,
  * and a role that is not active does not. Partial revokes take away rights on schemas alone.
  */
 export function globalPrivileges(grants: readonly string[]): ReadonlySet<string> | null {
@@ -185,7 +185,7 @@ export interface PrivilegeLoss {
   readonly purpose: Purpose;
   /** A half sentence. */
   readonly text: string;
-  /** The GRANT that makes it good; null where nobody should run one. */
+  /** The GRANT that makes it good; null where none should be run. */
   readonly statement: string | null;
 }
 

@@ -62,14 +62,14 @@ export async function readPosition(
   try {
     return coordinatesFrom(await session.query(can.binlogStatusStatement, PROOF_LIMIT_MS), {});
   } catch {
-    // Told through the proof: "unread" where the session goes on, "cut" where it does not.
+    // Reported through the proof: "unread" where the session goes on, "cut" where it does not.
     return null;
   }
 }
 
 /**
  * Whether something says that this is a replica: its threads, which the process list shows to
- * PROCESS, or that it was told of a source since it started.
+ * PROCESS, or that a source was configured since it started.
  */
 export async function hasSignsOfReplica(session: Session): Promise<boolean> {
   const [threads, told] = await Promise.all([
@@ -86,7 +86,7 @@ export async function hasSignsOfReplica(session: Session): Promise<boolean> {
     told.some((row) => Number(row["Value"]) > 0);
 }
 
-/** The rows of a statement that is told for the record only; none where the account may not ask. */
+/** The rows of a statement that is asked for the record only; none where the account may not ask. */
 async function allowed(control: Session, statement: string): Promise<readonly Row[]> {
   try {
     return await control.query(statement, QUERY_LIMIT_MS);

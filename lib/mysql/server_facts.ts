@@ -20,7 +20,7 @@ export interface InstanceFacts {
   readonly read_only: boolean;
   readonly datadir: string;
   readonly maxConnections: number;
-  /** How often InnoDB writes its log by itself, in seconds; null where every commit does. */
+  /** How often InnoDB writes its log in the background, in seconds; null where every commit does. */
   readonly logWriteIntervalS: number | null;
   /** How it applies what it replicates. */
   readonly appliers: Appliers;
@@ -95,7 +95,7 @@ export function factsFrom(
     return refusal(
       EXIT.unreachable,
       "unknown-server",
-      `What answers at ${options.socket} is no MySQL or MariaDB server: version '${text}'`,
+      `The server at ${options.socket} is neither MySQL nor MariaDB: version '${text}'`,
       "Name the server's socket with socket= in [client] of /root/.my.cnf",
     );
   }

@@ -75,7 +75,7 @@ export interface NameClaim {
 
 /**
  * Takes the name. Null when it is ours; a refusal when another locktables has it; a warning where
- * the server gives out none, or where whoever has it is none of us: any account could else keep
+ * the server gives out none, or where its holder is not locktables: any account could else keep
  * every window from opening.
  */
 export async function claimName(
@@ -97,7 +97,7 @@ export async function claimName(
         "Let it end, or look for it: SELECT IS_USED_LOCK('locktables')",
       );
     }
-    // Its own name, so that it can still be told from others and ended; MySQL 5.6 gives a session
+    // Its own name, so that it can still be identified and killed; MySQL 5.6 gives a session
     // one name at a time, and here it has no other.
     await take(session, ownName(claim.id), 0);
     return `${

@@ -33,7 +33,7 @@ export interface Session {
    * Runs one statement.
    * @param limitMs Longest wait for the answer; then it rejects with `NoAnswer`, and the session
    * cannot be used any more.
-   * The server is *not* told to stop: that takes a KILL from another session.
+   * The server does *not* stop: that takes a KILL from another session.
    */
   query(sql: string, limitMs: number): Promise<readonly Row[]>;
   /** Says goodbye and closes; never waits. Dropping the socket gives back the session's locks. */
@@ -128,7 +128,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 
   try {
     // Listeners on the connection *and* on the stream: an error event without one ends
-    // the process, and some ends are told to only one of the two.
+    // the process, and some ends reach only one of the two.
     await within<void>(options.limitMs, "the login", (done, failed) => {
       connection.once("connect", () => done());
       connection.on("error", failed);
@@ -155,7 +155,7 @@ export async function openSession(options: SessionOptions): Promise<Session> {
 /**
  * First of all: puts what the server's global settings would change to what our statements are
  * written for. Where the server does not take it at once, because an odd version lacks one of them
- * or has no memory to spare, each is set by itself, and only one that it does not have may fail.
+ * or has no memory to spare, each is set alone, and only one that it does not have may fail.
  */
 async function settle(
   serverVersion: string | undefined,

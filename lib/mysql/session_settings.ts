@@ -1,6 +1,6 @@
 /**
  * What each session of ours sets before it asks anything. A session begins with the server's
- * global settings, which are somebody else's, and then with `init_connect`: a `sql_select_limit`
+ * global settings, which others choose, and then with `init_connect`: a `sql_select_limit`
  * of one, and the guard sees one session of a thousand.
  *
  * Not in the list: what only costs time (the optimizer's settings, buffers, logs), what belongs to
@@ -17,7 +17,7 @@ export interface SessionSetting {
 }
 
 interface KnownSetting extends SessionSetting {
-  /** What it does to statements of ours where somebody has set it globally. */
+  /** What it does to our statements where it is set globally. */
   readonly why: string;
   /** The servers that have it; all where it says nothing. */
   readonly on?: (server: ServerVersion) => boolean;
@@ -143,7 +143,7 @@ const SETTINGS: readonly KnownSetting[] = [
     why: "SELECT is ended (3024)",
     on: since([5, 7, 8], null),
   },
-  { name: "lock_wait_timeout", value: "5", why: "nothing that somebody uses is waited for" },
+  { name: "lock_wait_timeout", value: "5", why: "no table that is in use is waited for" },
   { name: "wait_timeout", value: "28800", why: "the session ends between two statements" },
   { name: "net_read_timeout", value: "30", why: "the session ends in a statement" },
   { name: "net_write_timeout", value: "60", why: "the session ends in an answer" },
@@ -168,7 +168,7 @@ const SETTINGS: readonly KnownSetting[] = [
     on: since([8, 0, 14], null),
   },
 
-  // What comes with an answer: nobody reads it, and the driver has to take it apart.
+  // What comes with an answer: it is not read, and the driver has to take it apart.
   ...[
     { name: "session_track_schema", value: "0", on: since([5, 7, 4], [10, 2]) },
     { name: "session_track_state_change", value: "0", on: since([5, 7, 4], [10, 2]) },

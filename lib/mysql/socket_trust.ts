@@ -15,7 +15,7 @@ export interface SocketFacts {
 /** Who may own what leads to a server's socket, beside root. */
 export interface ServerAccounts {
   readonly uids: readonly number[];
-  /** Groups of nobody but the server. */
+  /** Groups that have no member but the server. */
   readonly gids: readonly number[];
 }
 
@@ -25,7 +25,7 @@ const STICKY = 0o1000;
 const WORLD_PASS = 0o001;
 
 /**
- * Why a socket is not trusted, or null: somebody else than root and the server could listen there,
+ * Why a socket is not trusted, or null: a user other than root and the server could listen there,
  * and would get the account's password. A link of root's in `linksIn` says that the rest of the way
  * may be anybody's (a container's account, which has no name here); what a link cannot say is who
  * listens in a directory where everybody may make a socket.
@@ -46,7 +46,7 @@ function partsDistrust(facts: SocketFacts): string | null {
     if (!isTheirs(part, facts)) {
       return `${part.path} belongs to the user ${part.uid}, which is neither root nor an account that a server is known to run as`;
     }
-    // Nobody else can replace what root or the server has in a sticky directory; anybody can make
+    // No other user can replace what root or the server has in a sticky directory; anybody can make
     // what is not there yet.
     const isShared = part !== directory && (part.mode & STICKY) !== 0;
     if (part.kind === "directory" && isOpen(part, facts) && !isShared) {

@@ -87,13 +87,13 @@ export function galeraRefusal(
       ? "Let its state transfer or the other backup end, or take it back into the group: SET GLOBAL wsrep_desync=OFF"
       : "Bring the node back into its cluster, or take the snapshot on a node that is Synced",
     // Without one where it is out of its cluster: whether it or the cluster is to be brought back is
-    // not for a command to decide, and a state transfer ends by itself.
+    // not for a command to decide, and a state transfer ends on its own.
     isDesynced ? adminCommand({ server, socket }, "SET GLOBAL wsrep_desync=OFF") : null,
   );
 }
 
 /**
- * Why a node that somebody keeps from taking statements must not be locked, or null: it answers
+ * Why a node that is kept from taking statements must not be locked, or null: it answers
  * SHOW and SELECT without a table, and refuses the lock itself (10.11.19).
  * @param setting `wsrep_reject_queries`, undefined where the server has none
  */

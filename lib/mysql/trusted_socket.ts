@@ -57,9 +57,9 @@ async function look(path: string): Promise<string | null> {
     throw untrusted(`its path cannot be looked at: ${(error as Error).message}`);
   }
   const { parts, isComplete } = way;
-  // Whoever makes one there now is not connected to: this look is the last word.
+  // A socket that appears there from now on is not connected to: this look decides.
   if (!isComplete) throw Object.assign(new Error("there is no such socket"), { code: "ENOENT" });
-  // Nobody but root: there is no account to look for.
+  // Root alone: there is no account to look for.
   const accounts = parts.every(({ uid, gid }) => uid === 0 && gid === 0)
     ? { uids: [], gids: [] }
     : await serverAccounts();

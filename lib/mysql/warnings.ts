@@ -25,7 +25,7 @@ export function threadPoolWarning(
   }];
 }
 
-/** Which warning the lack of a privilege is. What nobody can do without is a refusal. */
+/** Which warning the lack of a privilege is. A privilege that is required is a refusal. */
 const LOSS_REASONS: Readonly<Partial<Record<Purpose, InstanceWarning["reason"]>>> = {
   guard: "guard-blind",
   kill: "kill-denied",

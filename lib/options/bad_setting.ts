@@ -7,7 +7,7 @@ export function refuse(summary: string, hint: string, remedy: string | null): Re
   return refusal(EXIT.badSetup, "bad-setting", summary, hint, remedy);
 }
 
-/** Without a remedy: a second server's socket, which nobody here knows. */
+/** Without a remedy: a second server's socket, which is not known here. */
 export function badValue(
   option: OptionLine,
   wanted: string,

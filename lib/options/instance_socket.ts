@@ -1,4 +1,4 @@
-/** Where a server is when nobody says it. */
+/** The socket of a server for which the option file names none. */
 import { atMost } from "../base/at_most.ts";
 import { KNOWN_SOCKETS } from "../base/paths.ts";
 

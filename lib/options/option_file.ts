@@ -25,7 +25,7 @@ import { commentOut, editCommand, groupAbove } from "../base/edit_command.ts";
 export type FileRead =
   | { kind: "text"; text: string; worldWritable: boolean }
   | { kind: "missing" }
-  /** Somebody else than root decides what is in it. */
+  /** A user other than root can change it. */
   | { kind: "untrusted"; part: LoosePart }
   /** Neither the file's mode nor the compiled-in permissions may forbid it. */
   | { kind: "denied"; why: string }
@@ -76,7 +76,7 @@ export interface OptionFile {
   readonly warnings: OptionWarning[];
 }
 
-/** Something in an option file that hardly anybody means. */
+/** A line that is valid but probably a mistake. */
 export interface OptionWarning {
   readonly reason:
     /** A file counts as empty. */
@@ -107,7 +107,7 @@ const MAX_FILES = 1_000;
 /** Longest text of a file that a message repeats, in UTF-16 code units. */
 const MAX_SHOWN = 80;
 
-/** A blank is what `isspace()` takes for one in latin1, as far as that is a whole character. */
+/** A blank is what `isspace()` calls one in latin1, as far as that is a whole character. */
 const LEADING_BLANKS = /^[ \t\n\v\f\r]+/;
 const BLANK = " \t\n\v\f\r";
 
@@ -233,7 +233,7 @@ function readOne(
           `Look at it: ls -ld ${shown(path)}`,
         );
       }
-      // A directory in an !includedir is nobody's mistake.
+      // A directory in an !includedir is not a mistake.
       if (!named) return null;
       reading.warnings.push({
         reason: "include-ignored",
@@ -457,16 +457,14 @@ function inPlaceOf(path: string, at: Place, group: string | null): string {
   }`;
 }
 
-/** Whoever writes it decides what is frozen, and to whom the password goes. */
+/** Who writes it decides what is frozen, and to whom the password is sent. */
 function untrusted(path: string, part: LoosePart, from: Place | null): Refusal {
   const word = shellWord(part.path);
   const remedy = `chown root ${word} && chmod go-w ${word}`;
   const what = part.path === path ? "it" : shown(part.path);
   const why = part.why === "owner"
     ? `${what} belongs to the user ${part.uid}; expected root`
-    : `${what} has mode ${
-      part.mode.toString(8).padStart(4, "0")
-    }; expected nobody but root to write it`;
+    : `${what} has mode ${part.mode.toString(8).padStart(4, "0")}; expected only root to write it`;
   return refusal(
     EXIT.badSetup,
     `option-file-${part.why}`,

@@ -31,7 +31,7 @@ const STALL: DurationRange = { min: 500, max: 30_000, default: 5_000 };
 
 /**
  * While one attempt waits, every writer waits behind it. Longer than a minute is an
- * outage; three seconds is what applications take for a slow commit.
+ * outage; three seconds look like a slow commit to applications.
  */
 const LOCK_WAIT: DurationRange = { min: SHORTEST_MS, max: 60_000, default: 3_000 };
 

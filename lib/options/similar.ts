@@ -17,7 +17,7 @@ export function isAbbreviationOf(whole: string, name: string): boolean {
 export function nearest(name: string, known: readonly string[]): string | null {
   const whole = known.find((candidate) => isAbbreviationOf(candidate, name));
   if (whole !== undefined) return whole;
-  // One slip in three characters; a name that differs in more is another name.
+  // Allow one typo per three characters.
   let bound = Math.max(1, Math.floor(name.length / 3));
   let found: string | null = null;
   for (const candidate of known) {

@@ -1,4 +1,4 @@
-/** Lines that do nothing in the groups they stand in, or stand in a group that nobody reads. */
+/** Lines that do nothing in the groups they stand in, or stand in a group that no program reads. */
 import type { Refusal } from "../base/refusal.ts";
 import { commentOut, editCommand, replaceInLine, substitution } from "../base/edit_command.ts";
 import { oneOf, placed, refuse } from "./bad_setting.ts";

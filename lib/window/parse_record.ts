@@ -1,6 +1,6 @@
 /**
  * Reads a record back. Written by hand, because the hooks read records and import no package: a
- * file that was cut off, that another program or a newer version wrote, or that somebody edited
+ * file that was cut off, that another program or a newer version wrote, or that was edited
  * must become "no record" here, and not an error in the middle of a thaw.
  */
 import type { InexactPosition } from "./coordinates.ts";
@@ -88,7 +88,7 @@ const isInexact = shaped<InexactPosition>({
   exact_instead: orNull(isText),
 });
 
-/** What is read of coordinates; further fields of them are for whoever restores the image. */
+/** What is read of coordinates; further fields of them are for the restore. */
 const isCoordinates: Check = (value) =>
   isPosition(value) && isObject(value) && isFlag(value["log_bin"]) && isObject(value["gtid"]) &&
   Array.isArray(value["replicas"]) &&

@@ -64,7 +64,7 @@ export interface WindowRecord {
   readonly phase: Phase;
   readonly opened_at: string;
   readonly locked_at: string | null;
-  /** When the locker lets go by itself. */
+  /** When the locker releases the lock automatically. */
   readonly deadline: string | null;
   readonly released_at: string | null;
   readonly closed_at: string | null;
@@ -136,7 +136,7 @@ export function recordOf(window: Window, details: WindowDetails): WindowRecord {
 
 /**
  * The record of a window whose locker died without closing it: killed, or the machine went
- * down. The server let go when the sessions broke, at a moment that nobody saw.
+ * down. The server released the lock when the sessions broke, at an unknown moment.
  */
 export function recordOfDeadLocker(last: WindowRecord, now: Instant): WindowRecord {
   const outcome = outcomeOf("locker-died", last.was_held);

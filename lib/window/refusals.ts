@@ -58,7 +58,7 @@ export function tooManyConnections(why: string): Refusal {
   );
 }
 
-/** Somebody asked for the end before the promise. */
+/** The end was asked for before the promise. */
 export function cancelled(why: string): Refusal {
   return refusal(
     EXIT.lockNotObtained,

@@ -22,7 +22,7 @@ export function closedLine(record: WindowRecord): string {
     }`;
   }
   if (!record.was_held) {
-    return `Nothing to thaw: pre-freeze had not promised the lock and is cancelled (${record.reason})`;
+    return `Nothing to thaw: pre-freeze was cancelled before it confirmed the lock (${record.reason})`;
   }
   if (record.outcome === "aborted") {
     return `Thawed after a failed snapshot: held ${record.held_ms} ms; any image of it is ${record.verdict}`;

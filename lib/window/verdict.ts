@@ -1,4 +1,4 @@
-/** What an image that was taken in a window is worth, and who may be told so. Pure. */
+/** What an image that was taken in a window is worth, and which callers hear it. Pure. */
 
 import {
   type Coordinates,
@@ -13,7 +13,7 @@ export type Outcome = "released" | "expired" | "lost" | "failed" | "aborted" | "
 /** What an image taken inside the window is worth. */
 export type Verdict = "application-consistent" | "crash-consistent" | "not-quiesced";
 
-/** Why the lock was let go, or why it was never promised; the enumerated `reason` of a record. */
+/** Why the lock was released, or why it was never promised; the enumerated `reason` of a record. */
 export type Reason =
   /** post-thaw asked for it. */
   | "thaw"
@@ -28,7 +28,7 @@ export type Reason =
   | "lock-file-removed"
   /** `hold_timeout` passed. */
   | "hold-timeout"
-  /** `freeze_timeout` passed before the caller could be told "frozen". */
+  /** `freeze_timeout` passed before the caller got its "frozen". */
   | "freeze-timeout"
   /** `stall_limit` passed between the lock and the answer. */
   | "stall-limit"
@@ -50,7 +50,7 @@ export type Reason =
   | "coordinates-unread"
   /** The server did not confirm the release; its sessions were cut. */
   | "release-unconfirmed"
-  /** The locker ended without closing the window; said by whoever finds what it left. */
+  /** The locker ended without closing the window; said by the command that finds what it left. */
   | "locker-died";
 
 /** What the release showed about the time before it. */
@@ -119,7 +119,7 @@ export function verdictOf(outcome: Outcome): Verdict {
 /**
  * The verdict of one instance in a closed window. Where only the proof of an instance was bad, the
  * others were held all the time; every other reason ended the hold of all of them. Without a thaw
- * nobody knows whether the snapshot was done by then.
+ * whether the snapshot was done by then is not known.
  */
 export function instanceVerdict(
   window: { readonly reason: Reason; readonly isThawed: boolean; readonly verdict: Verdict },
@@ -138,7 +138,7 @@ export function instanceVerdict(
 /** What was read again just before a release; only what the proof needs. */
 export interface ReadAgain {
   readonly position: Pick<Coordinates, "file" | "position">;
-  /** Everything, where the position differs: somebody may have rotated the log. */
+  /** Everything, where the position differs: the log may have been rotated. */
   readonly history: Coordinates | null;
   /** A Galera node's place, where {@linkcode comparesWriteSets} says that it counts. */
   readonly wsrep: WsrepPosition | null;
@@ -178,7 +178,7 @@ function isSound(proof: ReleaseProof | null): boolean {
   return proof === "equal" || proof === "same-session";
 }
 
-/** Whether the caller may be told "good": released as promised, or ended without a promise. */
+/** Whether the caller gets exit 0: released as promised, or ended without a promise. */
 export function isGoodEnd(record: {
   readonly outcome: Outcome | null;
   readonly was_held: boolean;
@@ -187,7 +187,7 @@ export function isGoodEnd(record: {
 }
 
 /**
- * Whether a window ended in a way that its caller takes for a success. VMware Tools read the exit
+ * Whether a window ended in a way that its caller treats as success. VMware Tools read the exit
  * code of a script without asking whether it has one, and get 0 for one that a signal ended
  * (open-vm-tools, lib/procMgr/procMgrPosix.c); only the thaw script can still tell them.
  */

@@ -271,7 +271,7 @@ const REFUSALS: readonly RefusalCase[] = [
     name: "a program of somebody else's",
     before: "cp /usr/local/sbin/locktables /opt/lt; chown 65534 /opt/lt",
     command: "/opt/lt install vmware",
-    says: /\/opt\/lt belongs to somebody else/,
+    says: /\/opt\/lt does not belong to root/,
   },
   {
     name: "a damaged receipt",

@@ -305,7 +305,7 @@ Deno.test("uninstall refuses what was changed since, and removes it with --force
   assert.ok(words(plan).includes(`remove ${HOOK}`));
 });
 
-Deno.test("uninstall does not remove what is no file any more", () => {
+Deno.test("uninstall does not remove what is no longer a regular file", () => {
   const { tree, receipt } = installed(NOTHING, request("vmware"));
   const link = changed(tree, { [HOOK]: { kind: "link", target: PROGRAM } });
   refused(planUninstall({ ...ALL, force: true }, link, receipt));

@@ -241,7 +241,7 @@ for (const [thrown, code, reason, hint] of ERRORS) {
 const SOCKETS:
   readonly (readonly [code: string, ExitCode, reason: string, RegExp, hint: RegExp])[] = [
     ["ENOENT", EXIT.unreachable, "no-socket", /there is no such socket/, /Start the server/],
-    ["ECONNREFUSED", EXIT.unreachable, "server-down", /nobody listens/, /Start the server/],
+    ["ECONNREFUSED", EXIT.unreachable, "server-down", /no server listens/, /Start the server/],
     ["EACCES", EXIT.unreachable, "socket-denied", /may not be used/, /as root/],
     [
       "UNKNOWN",

@@ -80,7 +80,7 @@ const FALLBACKS: readonly (readonly [
     "auto",
     "10.11.19-MariaDB",
     1205,
-    `${STAGE_REFUSED} (somebody else holds it), so FLUSH TABLES WITH READ LOCK`,
+    `${STAGE_REFUSED} (another session holds it), so FLUSH TABLES WITH READ LOCK`,
   ],
   [
     "a stage that the server does not know is done without",

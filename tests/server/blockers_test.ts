@@ -384,7 +384,7 @@ async function meetEverything(bed: Bed, test: Deno.TestContext): Promise<void> {
             const [instance] = (await bed.status()).last?.instances ?? [];
             const isTaken = FALLS_BACK.test(blocker.name);
             assert.equal(instance?.method, isTaken ? "ftwrl" : "backup-stage");
-            if (isTaken) assert.match(instance?.method_reason ?? "", /somebody else holds it/);
+            if (isTaken) assert.match(instance?.method_reason ?? "", /another session holds it/);
           }
         },
       });

@@ -99,13 +99,13 @@ const ENDS: readonly {
     record: recordOf(after("Prepared", "ConnectionsNearLimit", "ReleaseFinished equal"), DETAILS),
     isGood: true,
     line:
-      "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (connections-near-limit)",
+      "Nothing to thaw: pre-freeze was cancelled before it confirmed the lock (connections-near-limit)",
   },
   {
     name: "a lock that was never granted",
     record: recordOf(after(...notGranted(MAX_ATTEMPTS), "ReleaseFinished equal"), DETAILS),
     isGood: true,
-    line: "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (refused)",
+    line: "Nothing to thaw: pre-freeze was cancelled before it confirmed the lock (refused)",
   },
   {
     name: "a thaw hook without its post-thaw",
@@ -176,19 +176,19 @@ const ENDS: readonly {
     name: "a pre-freeze that was cancelled by the thaw",
     record: recordOf(after("Prepared", "ThawRequested", "ReleaseFinished cut"), DETAILS),
     isGood: true,
-    line: "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (thaw)",
+    line: "Nothing to thaw: pre-freeze was cancelled before it confirmed the lock (thaw)",
   },
   {
     name: "a pre-freeze that was refused just then",
     record: recordOf(after("PreparationFailed", "ReleaseFinished equal"), DETAILS),
     isGood: true,
-    line: "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (refused)",
+    line: "Nothing to thaw: pre-freeze was cancelled before it confirmed the lock (refused)",
   },
   {
     name: "a locker that died before it said frozen",
     record: recordOfDeadLocker(recordOf(STATES.locking, DETAILS), at(5_000)),
     isGood: true,
-    line: "Nothing to thaw: pre-freeze had not promised the lock and is cancelled (locker-died)",
+    line: "Nothing to thaw: pre-freeze was cancelled before it confirmed the lock (locker-died)",
   },
 ];
 
