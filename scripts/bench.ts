@@ -39,10 +39,22 @@ const SETTLE_MS = 100;
 /** How long a write must have been waiting before it counts as blocked, in milliseconds. */
 const BLOCKED_MS = 50;
 
-/** How long the customer writes before and after a window, in milliseconds. */
+/** How long the writer writes before and after a window, in milliseconds. */
 const WRITING_MS = 100;
 
-/** A window without a window: how long the customer is watched for its own spikes. */
+/** How long a snapshot of README's table takes: the lock is held for it, in milliseconds. */
+const SNAPSHOT_MS = 1_000;
+
+/** How long the UPDATE of README's table runs, in seconds. */
+const UPDATE_S = 4;
+
+/** From this age on, in milliseconds, the guard takes a statement for long (`long_query_guard`). */
+const GUARD_SEES_MS = 1_100;
+
+/** One round of README's table for so many of the others: each takes half a minute. */
+const ROUNDS_A_WAY = 10;
+
+/** A window without a window: how long the writer is watched for its own spikes. */
 const QUIET_MS = 300;
 
 /** Clocks of two threads differ by less than this, in milliseconds. */
@@ -64,7 +76,7 @@ interface Lock {
   readonly release: string;
 }
 
-/** The hook that `locktables install vmware` makes: the shell lets go, the program tells. */
+/** The hook that `locktables install vmware` makes: the shell releases, the program reports. */
 const HOOK = "/etc/vmware-tools/backupScripts.d/99-locktables";
 
 /** Columns of the table: what has no server, and the servers. */
@@ -104,7 +116,15 @@ const MEASURES = {
   anonymous: "  of that anonymous, its own alone (MiB)",
 } as const;
 
-type Measure = keyof typeof MEASURES;
+/** What README's table "What it costs" says of the longest wait of a writer. */
+const WAYS = {
+  heldWindow: "locktables",
+  heldWindowBehind: `locktables, behind an UPDATE of ${UPDATE_S} s`,
+  heldBare: "the bare lock statements",
+  heldBareBehind: `the bare lock statements, behind an UPDATE of ${UPDATE_S} s`,
+} as const;
+
+type Measure = keyof typeof MEASURES | keyof typeof WAYS;
 
 /** What was measured. */
 class Results {
@@ -141,7 +161,8 @@ interface Guest {
   readonly server: Server;
   /** Its socket as the option file names it. */
   readonly socket: string;
-  readonly customer: Connection;
+  /** The client whose write is blocked. */
+  readonly blocked: Connection;
   /** The client of the floor. */
   readonly client: Connection;
 }
@@ -182,7 +203,7 @@ function parse(args: readonly string[]): {
   }
   const rounds = Number(values.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) {
-    throw new ScriptError(`Bad --rounds ${values.rounds}: wanted a number from 1`);
+    throw new ScriptError(`Bad --rounds ${values.rounds}: expected a number from 1`);
   }
   const { inside: dir, binary, hello, imports } = values;
   const isInside = dir !== undefined && binary !== undefined && hello !== undefined &&
@@ -261,15 +282,18 @@ async function benchInside(
   for (let round = 1; round <= rounds; round++) {
     for (const measure of shuffled(tasksOf(all))) await measure();
     const leftS = (performance.now() - started) / round * (rounds - round) / 1000;
+    if (round % ROUNDS_A_WAY === 0 || round === rounds) {
+      for (const measure of shuffled(waysOf(all))) await measure();
+    }
     if (round % 5 === 0) console.log(`round    ${round} of ${rounds}, ${Math.ceil(leftS)} s left`);
   }
   writer.close();
-  for (const { server, customer, client } of guests) {
-    await customer.close();
+  for (const { server, blocked, client } of guests) {
+    await blocked.close();
     await client.close();
     await server.kill9();
   }
-  printTable(results, guests);
+  printTables(results, guests);
   printTimelines(results, guests);
   printAims(results, guests);
   return 0;
@@ -294,16 +318,18 @@ async function openGuest(dir: string, flavor: Flavor, socketDir: string): Promis
     server.socketDir,
     socketDir,
   );
-  const customer = await connect(server);
-  await customer.query("CREATE DATABASE bench");
-  await customer.query(
+  const blocked = await connect(server);
+  await blocked.query("CREATE DATABASE bench");
+  await blocked.query(
     "CREATE TABLE bench.rows_of_bench (id BIGINT AUTO_INCREMENT PRIMARY KEY, at INT) ENGINE=InnoDB",
   );
+  await blocked.query("CREATE TABLE bench.slow (n INT) ENGINE=InnoDB");
+  await blocked.query("INSERT INTO bench.slow VALUES (1)");
   return {
     flavor,
     server,
     socket: `${socketDir}/mysqld.sock`,
-    customer,
+    blocked,
     client: await connect(server),
   };
 }
@@ -351,6 +377,35 @@ function tasksOf(all: Bench): (() => Promise<void>)[] {
   ];
 }
 
+/** One round of README's table: a snapshot of {@linkcode SNAPSHOT_MS} under the lock. */
+function waysOf(all: Bench): (() => Promise<void>)[] {
+  return all.guests.flatMap((guest) => {
+    const held = () => pause(SNAPSHOT_MS);
+    const window = async () => {
+      await exitOf([PROGRAM, "pre-freeze"]);
+      await held();
+      await exitOf([all.hook, "thaw"]);
+    };
+    const bare = () => lockAndUnlock(guest, LOCKS[guest.flavor], held);
+    return [
+      () => measureStall(all, guest, "heldWindow", window),
+      () => measureStall(all, guest, "heldWindowBehind", () => behindUpdate(guest, window)),
+      () => measureStall(all, guest, "heldBare", bare),
+      () => measureStall(all, guest, "heldBareBehind", () => behindUpdate(guest, bare)),
+    ];
+  });
+}
+
+/** Does something while an UPDATE of another table runs, old enough for the guard to see. */
+async function behindUpdate({ blocked }: Guest, act: () => Promise<void>): Promise<void> {
+  const update = blocked.query(
+    `UPDATE bench.slow SET n = n + 1 WHERE SLEEP(${UPDATE_S}) = 0`,
+  );
+  await pause(GUARD_SEES_MS);
+  await act();
+  await update;
+}
+
 /** One window with one blocked write, and nobody else. */
 async function measureWindow(
   { results }: Bench,
@@ -365,7 +420,7 @@ async function measureWindow(
   results.add(guest.flavor, "rss", memory.rssMiB);
   results.add(guest.flavor, "anonymous", memory.anonymousMiB);
   let freedAt: number | undefined;
-  const blocked = guest.customer.query(INSERT).then(() => {
+  const blocked = guest.blocked.query(INSERT).then(() => {
     freedAt = performance.now();
   });
   await pause(BLOCKED_MS);
@@ -376,7 +431,7 @@ async function measureWindow(
   results.add(guest.flavor, freed, (freedAt ?? performance.now()) - started);
 }
 
-/** The customer's longest wait around something. */
+/** The writer's longest wait around something. */
 async function measureStall(
   { results, writer }: Bench,
   guest: Guest,
@@ -475,7 +530,7 @@ async function memoryOf(pid: number): Promise<{ rssMiB: number; anonymousMiB: nu
   return { rssMiB: mebibytes("Rss"), anonymousMiB: mebibytes("Anonymous") };
 }
 
-/** The customer on its thread. */
+/** The writer on its thread. */
 interface Writer {
   start(socket: string): Promise<void>;
   stop(): Promise<readonly WriterSample[]>;
@@ -509,22 +564,41 @@ function openWriter(): Writer {
 // ---------------------------------------------------------------------------------------------
 // What is printed
 
-function printTable(results: Results, guests: readonly Guest[]): void {
-  const columns: Column[] = ["both", ...guests.map(({ flavor }) => flavor)];
-  const heads = ["", ...guests.map(({ server }) => `${server.flavor} ${server.version}`)];
-  const width = Math.max(...Object.values(MEASURES).map((text) => text.length));
-  console.log(
-    `\n${"median (min, p90)".padEnd(width)}  ${heads.map((head) => head.padEnd(22)).join("")}`,
+function printTables(results: Results, guests: readonly Guest[]): void {
+  printTable("median (min, p90)", MEASURES, results, guests);
+  printTable(
+    `longest wait of a writer, lock held for ${SNAPSHOT_MS} ms (ms)`,
+    WAYS,
+    results,
+    guests,
   );
-  for (const [measure, text] of Object.entries(MEASURES)) {
-    const cells = columns.map((column) => {
+}
+
+function printTable(
+  title: string,
+  rows: Readonly<Record<string, string>>,
+  results: Results,
+  guests: readonly Guest[],
+): void {
+  const columns: Column[] = ["both", ...guests.map(({ flavor }) => flavor)];
+  const used = columns.filter((column) =>
+    Object.keys(rows).some((measure) => results.of(column, measure).length > 0)
+  );
+  const heads = used.map((column) => {
+    const server = guests.find(({ flavor }) => flavor === column)?.server;
+    return server === undefined ? "" : `${server.flavor} ${server.version}`;
+  });
+  const width = Math.max(title.length, ...Object.values(rows).map((text) => text.length));
+  console.log(`\n${title.padEnd(width)}  ${heads.map((head) => head.padEnd(24)).join("")}`);
+  for (const [measure, text] of Object.entries(rows)) {
+    const cells = used.map((column) => {
       const samples = results.of(column, measure);
       if (samples.length === 0) return "";
       const [median, min, p90] = [at(samples, 0.5), at(samples, 0), at(samples, 0.9)];
       return `${fixed(median)} (${fixed(min)}, ${fixed(p90)})`;
     });
     console.log(
-      `${text.padEnd(width)}  ${cells.map((cell) => cell.padEnd(22)).join("")}`.trimEnd(),
+      `${text.padEnd(width)}  ${cells.map((cell) => cell.padEnd(24)).join("")}`.trimEnd(),
     );
   }
 }
@@ -560,10 +634,10 @@ function printAims(results: Results, guests: readonly Guest[]): void {
   console.log("\naims");
   const tell = (text: string, reached: number, limit: number, unit: string) => {
     const isReached = reached <= limit;
-    const [is, wanted] = unit === "ms"
+    const [is, aim] = unit === "ms"
       ? [`${fixed(reached)} ms`, `${fixed(limit)} ms`]
       : [`${reached.toFixed(2)} ${unit}`, `${limit} ${unit}`];
-    console.log(`${isReached ? "reached" : "MISSED "}  ${text}: ${is}, aim ${wanted}`);
+    console.log(`${isReached ? "reached" : "MISSED "}  ${text}: ${is}, aim ${aim}`);
   };
   tell("imports of the hook path, over hello", results.median("both", "imports") - hello, 3, "ms");
   for (const { flavor } of guests) {

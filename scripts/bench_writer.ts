@@ -1,4 +1,4 @@
-/** The customer of the bench, on a thread of its own: writes one row after the other while told to. */
+/** The writer of the bench, on a thread of its own: one row after the other. */
 
 import { connect } from "../tests/support/server.ts";
 

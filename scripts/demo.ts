@@ -35,7 +35,7 @@ import { startWriteLoad, type WriteLoad } from "./write_load.ts";
 /** Customers: enough that some statement is always under way, few enough for two cores. */
 const WRITERS = 6;
 
-/** How long a customer thinks between two rows, in milliseconds. */
+/** How long a client thinks between two rows, in milliseconds. */
 const THINK_MS = 2;
 
 /** How long the clients write before the window and after it, in milliseconds. */
@@ -54,7 +54,7 @@ interface DemoOptions {
   readonly method: string;
   /** Copy the disk without pre-freeze, and say what is lost. */
   readonly withoutLock: boolean;
-  /** Every commit is on disk before the customer is told. */
+  /** Every commit is on disk before the client gets its answer. */
   readonly durable: boolean;
 }
 
@@ -66,7 +66,7 @@ interface Proof {
 
 /** What is known of the copied moment. */
 interface Moment {
-  /** Rows that each customer was told are committed when the lock was confirmed. */
+  /** Rows whose commit each client had seen when the lock was confirmed. */
   readonly acknowledged: readonly number[];
   /** The same when the copy was complete: more only where nothing locked. */
   readonly acknowledgedAfter: readonly number[];
@@ -314,7 +314,7 @@ async function prove(
   return proofs;
 }
 
-/** No customer was told of a commit between the exit of pre-freeze and the start of post-thaw. */
+/** No client saw a commit between the exit of pre-freeze and the start of post-thaw. */
 function proveStandstill({ acknowledged, acknowledgedAfter }: Moment): Proof {
   const rows = sum(acknowledgedAfter) - sum(acknowledged);
   return {

@@ -26,7 +26,7 @@ export interface GuardPolicy {
   readonly thresholdMs: number;
 }
 
-/** Threads of the server itself, never a customer's statement. */
+/** Threads of the server itself, never a client's statement. */
 const SYSTEM_COMMANDS = ["Sleep", "Daemon", "Binlog Dump", "Binlog Dump GTID", "Slave_IO"];
 const SYSTEM_USERS = ["system user", "event_scheduler"];
 

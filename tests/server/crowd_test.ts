@@ -73,7 +73,7 @@ async function createAccount({ server }: Guest): Promise<void> {
 
 const ARGS = [`--max-connections=${MAX_CONNECTIONS}`];
 
-testOnEachServer("the lock is let go before a customer is refused", async (guest) => {
+testOnEachServer("the lock is released before a client is refused", async (guest) => {
   await createAccount(guest);
   const frozen = await guest.locktables("pre-freeze");
   assert.equal(frozen.code, 0, frozen.stderr);
