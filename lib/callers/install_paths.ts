@@ -26,7 +26,7 @@ export const INSTALL_PATHS: readonly string[] = unique([
 /** What is only read: how a caller's agent is started. */
 export const UNIT_PATHS: readonly string[] = unique(
   TABLE.flatMap(({ forms }) =>
-    forms.flatMap(({ switches }) => switches.flatMap(({ unitFiles }) => unitFiles))
+    forms.flatMap(({ switches }) => switches.flatMap(({ unit }) => unit?.files ?? []))
   ),
 );
 

@@ -52,9 +52,8 @@ export interface Switch {
   /** Mode of the file where it has to be made. */
   readonly mode: number;
   readonly keepAt: string;
-  /** Units that may switch it on as well, by starting the agent with an option. */
-  readonly unitFiles: readonly string[];
-  readonly unitOption: RegExp;
+  /** Units that may switch it on as well, by starting the agent with an option; null: none does. */
+  readonly unit: { readonly files: readonly string[]; readonly option: RegExp } | null;
 }
 
 /** One way of putting hooks where a caller looks; the first of a caller's is its usual one. */
@@ -131,8 +130,7 @@ const VMWARE_SWITCHES: readonly Switch[] = [{
   isOnByDefault: true,
   mode: 0o644,
   keepAt: `/etc/vmware-tools/tools.conf${KEPT}`,
-  unitFiles: [],
-  unitOption: /$^/,
+  unit: null,
 }];
 
 /**
@@ -161,12 +159,14 @@ function qemuSwitches(home: string): readonly Switch[] {
     isOnByDefault: false,
     mode: 0o644,
     keepAt: `/etc/qemu/qemu-ga.conf${KEPT}`,
-    unitFiles: [
-      "/etc/systemd/system/qemu-guest-agent.service.d/override.conf",
-      "/etc/systemd/system/qemu-guest-agent.service",
-      "/usr/lib/systemd/system/qemu-guest-agent.service",
-    ],
-    unitOption: /^ExecStart=.*\s(-F|--fsfreeze-hook)/m,
+    unit: {
+      files: [
+        "/etc/systemd/system/qemu-guest-agent.service.d/override.conf",
+        "/etc/systemd/system/qemu-guest-agent.service",
+        "/usr/lib/systemd/system/qemu-guest-agent.service",
+      ],
+      option: /^ExecStart=.*\s(-F|--fsfreeze-hook)/m,
+    },
   }];
 }
 
@@ -406,8 +406,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
         isOnByDefault: false,
         mode: 0o644,
         keepAt: `/etc/default/instance_configs.cfg${KEPT}`,
-        unitFiles: [],
-        unitOption: /$^/,
+        unit: null,
       }],
       canVeto: true,
       told: ["systemctl restart google-guest-agent"],

@@ -107,7 +107,7 @@ const name: Decider = (server) => {
       "name-held",
       `${facts.name}: ${
         describeHolder(holder)
-      } has the name of locktables and is none; two locktables on this server would not see each other`,
+      } has the name of locktables and is not locktables; two locktables on this server would not see each other`,
       command(server, `KILL ${holder.id}`),
     )];
   }

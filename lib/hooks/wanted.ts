@@ -40,8 +40,9 @@ export function isSwitchedOn(one: Switch, tree: Tree): boolean {
   ) {
     return true;
   }
-  return one.unitFiles.some((path) => {
-    const unit = tree.look(path);
-    return unit?.kind === "file" && unit.text !== null && one.unitOption.test(unit.text);
+  const { unit } = one;
+  return unit !== null && unit.files.some((path) => {
+    const found = tree.look(path);
+    return found?.kind === "file" && found.text !== null && unit.option.test(found.text);
   });
 }

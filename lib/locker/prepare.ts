@@ -68,10 +68,10 @@ export async function openInstances(run: LockerRun): Promise<Refusal | null> {
   if (refused !== null) return refused;
   const claims = await Promise.all(instances.map(async (instance) => {
     const claim = await instance.claim();
-    if (typeof claim === "string") run.warn(`${instance.facts.name}: ${claim}`);
-    return claim;
+    if (claim.kind === "unprotected") run.warn(`${instance.facts.name}: ${claim.warning}`);
+    return claim.kind === "refused" ? claim.refusal : null;
   }));
-  return claims.find((claim): claim is Refusal => isRefusal(claim)) ?? null;
+  return claims.find((refused) => refused !== null) ?? null;
 }
 
 /** Puts the servers' files on disk. */

@@ -41,7 +41,7 @@ import {
 import { waitForLog } from "./redo_log.ts";
 import { type ReleaseEnd, releaseInOrder } from "./release.ts";
 import { factsFrom, type InstanceFacts, readRights, readVariables } from "./server_facts.ts";
-import { claimName } from "./server_name.ts";
+import { type Claimed, claimName } from "./server_name.ts";
 import { openSession, type Row, type Session } from "./session.ts";
 import { galeraRefusal, rejectingRefusal } from "./topology.ts";
 import { type InstanceWarning, lossWarning, threadPoolWarning } from "./warnings.ts";
@@ -98,11 +98,8 @@ export interface Instance {
   readonly rights: { readonly account: string; readonly grants: readonly string[] };
   /** How it is locked, or will be. */
   choice(): MethodChoice;
-  /**
-   * Keeps other locktables off this server. A refusal where one has it, a warning where the server
-   * gives out no names. After all instances are known to be different servers.
-   */
-  claim(): Promise<Refusal | string | null>;
+  /** Keeps other locktables off this server. After all instances are known to be different servers. */
+  claim(): Promise<Claimed>;
   /**
    * Looks for sessions that would make the lock wait now, and with `mayKill` ends those that may
    * be ended. Without the PROCESS privilege only those of the own account are seen. A refusal where

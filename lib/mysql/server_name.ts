@@ -73,22 +73,27 @@ export interface NameClaim {
   readonly globalLockStatement: string | null;
 }
 
-/**
- * Takes the name. Null when it is ours; a refusal when another locktables has it; a warning where
- * the server gives out none, or where its holder is not locktables: any account could else keep
- * every window from opening.
- */
-export async function claimName(
-  session: Session,
-  claim: NameClaim,
-): Promise<Refusal | string | null> {
+/** What came of a claim. */
+export type Claimed =
+  /** The name is ours. */
+  | { readonly kind: "ours" }
+  /** Another locktables has it. */
+  | { readonly kind: "refused"; readonly refusal: Refusal }
+  /**
+   * The server gives out no names, or the holder is not locktables: any account could else keep every
+   * window from opening.
+   */
+  | { readonly kind: "unprotected"; readonly warning: string };
+
+/** Takes the name. */
+export async function claimName(session: Session, claim: NameClaim): Promise<Claimed> {
   try {
-    if (await take(session, "locktables", NAME_WAIT_S)) return null;
+    if (await take(session, "locktables", NAME_WAIT_S)) return { kind: "ours" };
     const holder = await nameHolder(session, CLAIM_LIMIT_MS);
     // Gone in this very moment.
-    if (holder === null && await take(session, "locktables", 0)) return null;
+    if (holder === null && await take(session, "locktables", 0)) return { kind: "ours" };
     if (holder === null || holder.isOurs || await holdsTheLock(session, claim, holder.id)) {
-      return refusal(
+      const refused = refusal(
         EXIT.windowOpen,
         "server-taken",
         `Another locktables has a window open on the server at ${claim.socket}${
@@ -96,15 +101,20 @@ export async function claimName(
         }`,
         "Let it end, or look for it: SELECT IS_USED_LOCK('locktables')",
       );
+      return { kind: "refused", refusal: refused };
     }
     // Its own name, so that it can still be identified and killed; MySQL 5.6 gives a session
     // one name at a time, and here it has no other.
     await take(session, ownName(claim.id), 0);
-    return `${
+    const warning = `${
       describeHolder(holder)
-    } has the name of locktables and is none: another account's lock keeps no window away. End it: KILL ${holder.id}`;
+    } has the name of locktables and is not locktables, so two windows on this server would not see each other. End it: KILL ${holder.id}`;
+    return { kind: "unprotected", warning };
   } catch (error) {
-    return `two locktables on this server would not see each other: ${driverError(error).message}`;
+    const warning = `two locktables on this server would not see each other: ${
+      driverError(error).message
+    }`;
+    return { kind: "unprotected", warning };
   }
 }
 

@@ -11,6 +11,7 @@ import type { LockerMessage } from "../../lib/locker/freeze_protocol.ts";
 import { ALONE, type Coordinates } from "../../lib/window/coordinates.ts";
 import { parseVersion } from "../../lib/mysql/flavor.ts";
 import type { Instance, InstanceOptions, Look } from "../../lib/mysql/instance.ts";
+import type { Claimed } from "../../lib/mysql/server_name.ts";
 import type { ReleaseEnd } from "../../lib/mysql/release.ts";
 import type { InstanceFacts } from "../../lib/mysql/server_facts.ts";
 import { METHODS } from "../../lib/mysql/methods.ts";
@@ -36,7 +37,7 @@ export interface FakeServer {
   readonly locks?: readonly Answer<Refusal | null>[];
   /** What the guard sees, one for each look; the last one stays. */
   readonly looks?: readonly (Partial<Look> | Refusal)[];
-  readonly claim?: Refusal | string | null;
+  readonly claim?: Claimed;
   readonly reads?: Answer<Refusal | null>;
   readonly writesLog?: Answer<Refusal | null>;
   readonly releases?: Answer<ReleaseEnd["proof"]>;
@@ -213,7 +214,7 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
       hasBinlog: true,
       rights: { account: "'root'@'localhost'", grants: [] },
       choice: () => ({ method: METHODS.ftwrl, why: "a test", otherwise: null }),
-      claim: () => Promise.resolve(server.claim ?? null),
+      claim: () => Promise.resolve(server.claim ?? { kind: "ours" }),
       // deno-lint-ignore require-await
       async look() {
         breaking("look");

@@ -8,7 +8,7 @@ import { connect } from "../support/server.ts";
 const FREED_LIMIT_MS = 5_000;
 
 const MALLORY =
-  /session \d+ \(mallory at localhost\) has the name of locktables and is none.*KILL \d+/;
+  /session \d+ \(mallory at localhost\) has the name of locktables and is not locktables.*KILL \d+/;
 
 /** An account that may do nothing has the name. */
 async function withMallory({ server }: Guest, use: () => Promise<void>): Promise<void> {

@@ -87,7 +87,7 @@ const HIDDEN = [
       ...agents,
       ...forms.flatMap(({ files, switches, logs }) => [
         ...files.flatMap(({ path, keepAt }) => [path, keepAt]),
-        ...switches.flatMap(({ path, keepAt, unitFiles }) => [path, keepAt, ...unitFiles]),
+        ...switches.flatMap(({ path, keepAt, unit }) => [path, keepAt, ...unit?.files ?? []]),
         ...logs,
       ]),
     ]),
