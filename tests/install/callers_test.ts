@@ -246,13 +246,13 @@ const REFUSALS: readonly RefusalCase[] = [
     name: "somebody who is not root",
     before: "",
     command: "setpriv --reuid=65534 --clear-groups locktables install vmware",
-    says: /not root.*sudo locktables install/,
+    says: /install must run as root.*sudo locktables install/,
   },
   {
     name: "uninstall by somebody who is not root",
     before: "",
     command: "setpriv --reuid=65534 --clear-groups locktables uninstall",
-    says: /not root.*sudo locktables uninstall/,
+    says: /uninstall must run as root.*sudo locktables uninstall/,
   },
   {
     name: "a program that others can change",

@@ -621,7 +621,7 @@ Deno.test("install.sh: a script of no release, and not in a checkout, says where
     const added = await addedTo(ground.dir, async () => {
       for (const args of [[], ["--from", "release"], ["--version"]]) {
         const refused = await install(DASH, ground, args);
-        assertRefused(refused, /no checksum to trust\. Take the install\.sh/);
+        assertRefused(refused, /not in a checkout\. Take the install\.sh/);
       }
     });
     assert.deepEqual(added, []);
@@ -630,7 +630,7 @@ Deno.test("install.sh: a script of no release, and not in a checkout, says where
     await Deno.writeTextFile(`${ground.dir}/scripts/build.ts`, "");
     await Deno.writeTextFile(`${ground.dir}/deno.json`, '{"version": "9.9.9"}');
     const piped = await install(DASH, ground, [], { stdin: template });
-    assertRefused(piped, /no checksum to trust\. Take the install\.sh/);
+    assertRefused(piped, /not in a checkout\. Take the install\.sh/);
   });
 });
 
