@@ -1,7 +1,7 @@
 /** Waiting, while nothing is locked, for statements that would make the lock wait. */
 import { sleep } from "../base/sleep.ts";
 import { type Blocker, describeBlocker, describeBlockers, isHeldUp } from "../mysql/guard.ts";
-import type { Look } from "../mysql/instance.ts";
+import type { Look } from "../mysql/guard_watch.ts";
 import { EXIT, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
 import { elapsedMs, remainingMs } from "../base/clock.ts";
 import { nextDeadline } from "../window/window.ts";

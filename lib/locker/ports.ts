@@ -78,7 +78,7 @@ export const systemPorts: LockerPorts = {
   disk: { flushEverything, flushFilesystemsOf, reserveRecord, closeRecord },
   async openInstance(options) {
     // Here and not above: `sync` is at work while the driver is being parsed.
-    const { openInstance } = await import("../mysql/instance.ts");
+    const { openInstance } = await import("../mysql/open_instance.ts");
     return await openInstance({ ...options, socket: await instanceSocket(options.socket) });
   },
   onSignal(handler) {

@@ -4,61 +4,28 @@
  * Both are opened before anything is locked, because a server full of waiting writers
  * gives out no third one (`docs/locking.md#22-connections`).
  */
-import { isRefusal, type Refusal } from "../base/refusal.ts";
+import type { Refusal } from "../base/refusal.ts";
 import type { Coordinates, Topology } from "../window/coordinates.ts";
-import { orBlind } from "./blind_look.ts";
-import { type Crowd, crowdWatch } from "./crowd_watch.ts";
+import { crowdWatch } from "./crowd_watch.ts";
 import { driverError, type ErrorSubject, refusalFor } from "./errors.ts";
-import { type Capabilities, capabilitiesOf, checkCapabilitiesOf } from "./flavor.ts";
-import {
-  type Blocker,
-  byCause,
-  findBlockers,
-  findIdleBlockers,
-  findVictims,
-  findYoungReaders,
-} from "./guard.ts";
-import { inexactPosition, lagsUnderStage } from "./image_position.ts";
-import { KEEPALIVE, keepAlive, KEEPALIVE_LIMIT_MS, WAIT_TIMEOUT_S } from "./keepalive.ts";
-import { kill, NO_SUCH_THREAD } from "./kill.ts";
+import { type Capabilities, checkCapabilitiesOf } from "./flavor.ts";
+import { guardWatch, type Look } from "./guard_watch.ts";
+import { inexactPosition } from "./image_position.ts";
+import { KEEPALIVE, keepAlive, KEEPALIVE_LIMIT_MS } from "./keepalive.ts";
+import { kill } from "./kill.ts";
 import { QUERY_LIMIT_MS } from "./limits.ts";
-import { lockRefusal, namesOf } from "./lock_refusal.ts";
-import {
-  chooseMethod,
-  fallback,
-  type Method,
-  type MethodChoice,
-  type MethodName,
-  METHODS,
-} from "./methods.ts";
-import { accountOf, checkPrivileges } from "./privileges.ts";
-import {
-  hasSignsOfReplica,
-  readCoordinates,
-  readTopology,
-  topologyOf,
-} from "./read_coordinates.ts";
+import type { MethodChoice, MethodName } from "./methods.ts";
+import { readCoordinates, readTopology } from "./read_coordinates.ts";
 import { waitForLog } from "./redo_log.ts";
 import { type ReleaseEnd, releaseInOrder } from "./release.ts";
-import { factsFrom, type InstanceFacts, readRights, readVariables } from "./server_facts.ts";
+import type { InstanceFacts } from "./server_facts.ts";
 import { type Claimed, claimName } from "./server_name.ts";
-import { openSession, type Row, type Session } from "./session.ts";
-import { galeraRefusal, rejectingRefusal } from "./topology.ts";
-import { type InstanceWarning, lossWarning, threadPoolWarning } from "./warnings.ts";
-
-/** Longest wait for socket and login. A server that is starting up answers late. */
-const CONNECT_LIMIT_MS = 5_000;
+import type { Session } from "./session.ts";
+import { takeLock } from "./take_lock.ts";
+import type { InstanceWarning } from "./warnings.ts";
 
 /** How often the control session looks at the number of clients while the lock is there. */
 const WATCH_MS = 250;
-
-/**
- * What a lock statement gets beyond `lock_wait_timeout` before the session is killed, in
- * milliseconds. FTWRL waits in up to three phases and the server bounds each
- * (`docs/locking.md#12-how-lock_wait_timeout-bounds-it`): this one bounds what a writer pays for
- * all of them.
- */
-const LOCK_ANSWER_MS = 500;
 
 /** Where an instance is and who we are there. */
 export interface InstanceOptions {
@@ -128,144 +95,13 @@ export interface Instance {
   end(): ReleaseEnd | null;
 }
 
-/** What the guard saw. */
-export interface Look {
-  readonly blockers: readonly Blocker[];
-  /** Readers less than a second old: the server reports whole seconds. */
-  readonly youngReaders: readonly Blocker[];
-  /** Blockers whose statement was killed. */
-  readonly killed: readonly Blocker[];
-  /** Why the server cannot take a queue of waiting clients now, or null. */
-  readonly crowded: Crowd | null;
-  /** What the server answered with an error, a line each: the guard does not see it. */
-  readonly blind: readonly string[];
-}
-
-/**
- * SHOW PROCESSLIST cuts statements at 100 characters, where a FOR UPDATE may still follow; FULL
- * would send those of many megabytes. Of a long one both ends are asked for: who locks rows may say
- * so in its last words (MariaDB shows the first 64 KiB).
- */
-const PROCESS_LIST = `SELECT /* locktables */ id AS Id, user AS User, command AS Command,
- time AS Time, state AS State, IF(CHAR_LENGTH(info) > 2048, CONCAT(LEFT(info, 1536), ' ',
- RIGHT(info, 512)), info) AS Info FROM information_schema.processlist`;
-
-/** Opens both sessions and finds out what the server is. Nothing is left open on a refusal. */
-export async function openInstance(options: InstanceOptions): Promise<Instance | Refusal> {
-  let subject: ErrorSubject = {
-    socket: options.socket,
-    user: options.user,
-    server: null,
-    ...((options.instances?.length ?? 1) > 1 ? { instance: options.name } : {}),
-  };
-  const opened: Session[] = [];
-  const life: Life = { isEnding: false };
-  const refuse = (refused: Refusal) => {
-    for (const session of opened) session.close();
-    return refused;
-  };
-  const fail = (thrown: unknown, doing: string) => refuse(refusalFor(thrown, doing, subject));
-
-  const login = {
-    socket: options.socket,
-    user: options.user,
-    password: options.password,
-    limitMs: CONNECT_LIMIT_MS,
-  };
-  const logins = await Promise.allSettled([
-    openSession({ ...login, onLost: (why) => life.isEnding || options.onLost(why) }),
-    openSession({ ...login, onLost: (why) => life.isEnding || options.onControlLost(why) }),
-  ]);
-  for (const result of logins) if (result.status === "fulfilled") opened.push(result.value);
-  const failed = logins.find((result) => result.status === "rejected");
-  if (failed !== undefined) return fail(failed.reason, `Cannot log in as ${options.user}`);
-  const [lockSession, control] = opened as [Session, Session];
-
-  try {
-    // In parallel on both sessions: the hypervisor is waiting.
-    const [variables, rights] = await Promise.all([
-      readVariables(control),
-      readRights(lockSession),
-    ]);
-    const facts = factsFrom(options, variables, lockSession.id);
-    if (isRefusal(facts)) return refuse(facts);
-    // Before anything else is asked: a method that the server does not have at all.
-    const possible = chooseMethod(options.method, facts.server);
-    if (isRefusal(possible)) return refuse(possible);
-    subject = { ...subject, server: facts.server, account: accountOf(rights.account) };
-    const can = capabilitiesOf(facts.server);
-    const question = { ...rights, server: facts.server, socket: options.socket };
-    const privileges = checkPrivileges({
-      ...question,
-      also: [
-        ...(options.killLongQueries === "off" ? [] : ["kill" as const]),
-        ...(facts.logWriteIntervalS === null || can.flushLogStatement === null
-          ? []
-          : ["log" as const]),
-      ],
-    });
-    if (privileges.refusal !== null) return refuse(privileges.refusal);
-    const has = topologyOf(variables);
-    const settings = sessionSettings(options.lockWaitTimeoutMs, can);
-    await Promise.all([
-      lockSession.query(settings, QUERY_LIMIT_MS),
-      control.query(settings, QUERY_LIMIT_MS),
-    ]);
-    // First of a node's answers: one that is out of its cluster gives no other.
-    const { wsrep } = await readTopology(control, can, { ...has, replicas: false, group: false });
-    const refused = galeraRefusal(wsrep, facts.server, options.socket) ??
-      rejectingRefusal(variables.get("wsrep_reject_queries"), facts.server, options.socket);
-    if (refused !== null) return refuse(refused);
-    // Asked once before the lock: what the grants do not show must not be found
-    // out under the lock either.
-    const [{ gtid, log_bin }, topology] = await Promise.all([
-      readCoordinates(lockSession, can, control),
-      readTopology(control, can, has),
-    ]);
-    // MariaDB shows the channels only to SLAVE MONITOR. Whether there are any is seen from what was
-    // applied, or from the signs of a replica that has not applied anything yet.
-    const blind = topology.replicas.length > 0
-      ? []
-      : checkPrivileges({ ...question, also: ["replicas"] }).losses
-        .filter(({ purpose }) => purpose === "replicas");
-    const isReplica = topology.replicas.length > 0 || (gtid["gtid_slave_pos"] ?? "") !== "" ||
-      (blind.length > 0 && await hasSignsOfReplica(control));
-    const losses = [...privileges.losses, ...(isReplica ? blind : [])];
-    const choice = chooseMethod(
-      options.method,
-      facts.server,
-      lagsUnderStage(facts.server, facts.appliers, isReplica),
-    );
-    if (isRefusal(choice)) return refuse(choice);
-    const warnings = [
-      ...threadPoolWarning(options.name, variables.get("thread_handling")),
-      ...losses.map((loss) => lossWarning(options.name, loss)),
-    ];
-    return instanceOf({
-      life,
-      options,
-      facts,
-      choice,
-      can,
-      subject,
-      lockSession,
-      control,
-      warnings,
-      topology,
-      hasBinlog: log_bin,
-      rights: { account: subject.account ?? "", grants: rights.grants },
-    });
-  } catch (error) {
-    return fail(error, "Cannot prepare a session");
-  }
-}
-
 /** Whether the end of a session is our own doing. */
-interface Life {
+export interface Life {
   isEnding: boolean;
 }
 
-interface OpenedInstance {
+/** A server that is logged in to and may be locked. */
+export interface OpenedInstance {
   readonly life: Life;
   readonly options: InstanceOptions;
   readonly facts: InstanceFacts;
@@ -280,33 +116,16 @@ interface OpenedInstance {
   readonly rights: Instance["rights"];
 }
 
-function instanceOf(opened: OpenedInstance): Instance {
+/** The instance, whose sessions are kept alive from now on. */
+export function instanceOf(opened: OpenedInstance): Instance {
   const { life, options, facts, can, subject, lockSession, control, topology } = opened;
   let { choice } = opened;
-  const policy = {
-    can,
-    ownIds: [lockSession.id, control.id],
-    thresholdMs: options.longQueryGuardMs,
-  };
-  const processList = () => control.query(PROCESS_LIST, QUERY_LIMIT_MS);
-  const findAll = async (
-    method: Method,
-    rows: readonly Row[] | null = null,
-    noted: (line: string) => void = () => {},
-  ): Promise<Blocker[]> => {
-    const running = findBlockers(rows ?? await processList(), { ...policy, method });
-    const statement = can.idleLocksStatement;
-    if (statement === null) return byCause(running);
-    const ask = () => control.query(statement, QUERY_LIMIT_MS);
-    const locks = await orBlind("the locks of idle sessions", ask, [], noted);
-    return byCause([...running, ...findIdleBlockers(locks, { ...policy, method })]);
-  };
   const crowd = crowdWatch({
     name: facts.name,
     maxConnections: facts.maxConnections,
     connectionMark: options.connectionMark,
   });
-  let seen: readonly Blocker[] = [];
+  const guard = guardWatch({ ...options, name: facts.name, lockSession, control, can, crowd });
   let isLockSent = false;
   let isLockPending = false;
   let held: Coordinates | null = null;
@@ -361,36 +180,8 @@ function instanceOf(opened: OpenedInstance): Instance {
       }),
 
     async look(mayKill) {
-      const blind: string[] = [];
-      const noted = (line: string) => {
-        blind.push(`${facts.name}: ${line}`);
-      };
       try {
-        const [rows, crowded] = await Promise.all([
-          orBlind("the process list", processList, [], noted),
-          orBlind("the number of clients", () => crowd.look(lockSession, isLockSent), null, noted),
-        ]);
-        const blockers = await findAll(choice.method, rows, noted);
-        const youngReaders = findYoungReaders(rows, { ...policy, method: choice.method });
-        const victims = mayKill ? findVictims(seen, blockers, options.killLongQueries) : [];
-        seen = blockers;
-        const killed: Blocker[] = [];
-        for (const victim of victims) {
-          try {
-            await control.query(`KILL /* locktables */ QUERY ${victim.id}`, QUERY_LIMIT_MS);
-          } catch (error) {
-            const { errno, message } = driverError(error);
-            if (errno === undefined) throw error;
-            if (errno !== NO_SUCH_THREAD) {
-              noted(
-                `the statement of id ${victim.id} could not be killed: error ${errno}: ${message}`,
-              );
-              continue;
-            }
-          }
-          killed.push(victim);
-        }
-        return { blockers, youngReaders, killed, crowded, blind };
+        return await guard.look(choice.method, mayKill, isLockSent);
       } catch (error) {
         return refusalFor(error, "Cannot look for statements in the way of a lock", subject);
       }
@@ -398,41 +189,19 @@ function instanceOf(opened: OpenedInstance): Instance {
 
     async lock() {
       isLockSent = true;
-      const deadline = performance.now() + options.lockWaitTimeoutMs + LOCK_ANSWER_MS;
-      for (let at = 0; at < choice.method.acquire.length; at += 1) {
-        isLockPending = true;
-        try {
-          await lockSession.query(
-            statementOf(choice, at),
-            Math.max(deadline - performance.now(), LOCK_ANSWER_MS),
-          );
-          isLockPending = false;
-        } catch (error) {
-          const { code, errno } = driverError(error);
-          // Without an answer the statement may still be waiting on the server.
-          isLockPending = code === "NO_ANSWER";
-          const next = at === 0 ? fallback(choice, errno) : null;
-          if (next === null) {
-            // A session that delays any method delays this one, and all of them are worth naming.
-            const names = await namesOf(() => findAll(METHODS.ftwrl));
-            return lockRefusal(error, choice, options, subject, names);
-          }
-          choice = next;
-          at = -1;
-          // The guard has looked for what the first method waits for; this one waits for more.
-          let inTheWay: Blocker[];
-          try {
-            inTheWay = await findAll(next.method);
-          } catch (error) {
-            return refusalFor(error, "Cannot look for statements in the way of a lock", subject);
-          }
-          if (inTheWay.length > 0) {
-            const names = await namesOf(() => Promise.resolve(inTheWay));
-            return lockRefusal(error, choice, options, subject, names);
-          }
-        }
-      }
-      return null;
+      const taken = await takeLock({
+        session: lockSession,
+        choice,
+        socket: options.socket,
+        lockWaitTimeoutMs: options.lockWaitTimeoutMs,
+        subject,
+        onPending: (isPending) => {
+          isLockPending = isPending;
+        },
+        find: guard.find,
+      });
+      choice = taken.choice;
+      return taken.refusal;
     },
 
     async writeLog() {
@@ -484,20 +253,4 @@ function instanceOf(opened: OpenedInstance): Instance {
 
     end: () => end,
   };
-}
-
-function sessionSettings(lockWaitTimeoutMs: number, can: Capabilities): string {
-  const seconds = Math.ceil(lockWaitTimeoutMs / 1000);
-  const settings = [
-    `wait_timeout=${WAIT_TIMEOUT_S}`,
-    `lock_wait_timeout=${seconds}`,
-    // One second more, so that lock_wait_timeout speaks first and says what it was.
-    ...(can.maxStatementTime ? [`max_statement_time=${seconds + 1}`] : []),
-  ];
-  return `SET /* locktables */ SESSION ${settings.join(", ")}`;
-}
-
-function statementOf({ method, otherwise }: MethodChoice, at: number): string {
-  const alone = at === 0 && otherwise === null ? method.acquireFirstWhenAlone : null;
-  return alone ?? method.acquire[at] ?? "";
 }

@@ -3,7 +3,8 @@
  * that is rotated under the lock.
  */
 import assert from "node:assert/strict";
-import { type Instance, openInstance } from "../../lib/mysql/instance.ts";
+import type { Instance } from "../../lib/mysql/instance.ts";
+import { openInstance } from "../../lib/mysql/open_instance.ts";
 import { isRefusal } from "../../lib/base/refusal.ts";
 import { assertOneLine, FLAVORS, type Guest, openGuest, sleep, until } from "../support/guest.ts";
 import { testOnEachServer } from "../support/guest.ts";
