@@ -56,7 +56,8 @@ if (import.meta.main) {
     code = await run(Deno.args);
   } catch (error) {
     const { complain } = await import("./lib/base/print.ts");
-    await complain(`A defect in locktables: ${(error as Error)?.stack ?? error}`);
+    const { defectText } = await import("./lib/base/plain_text.ts");
+    await complain(defectText(error));
     code = 1;
   }
   Deno.exit(code);

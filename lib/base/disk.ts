@@ -48,11 +48,6 @@ export async function readFromDisk(path: string): Promise<string | null> {
   return await new Response(file.readable).text();
 }
 
-/** Writes everything at the file's present place. */
-export async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
-}
-
 /** The refusal for a path whose disk does not answer. */
 export function silentDisk(path: string, limitMs: number): Refusal {
   return refusal(

@@ -1,4 +1,5 @@
 /** Small file operations with the care that a record under a lock needs. */
+import { writeAllSync } from "./lines.ts";
 import { parentOf } from "./paths.ts";
 import { EXIT, type Refusal, refusal } from "./refusal.ts";
 
@@ -59,8 +60,7 @@ export function replaceFileOnDisk(
   removeIfThere(temporary);
   const file = Deno.openSync(temporary, { write: true, createNew: true, mode: 0o600 });
   try {
-    const bytes = new TextEncoder().encode(text);
-    for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
+    writeAllSync(file, new TextEncoder().encode(text));
     // Not by open, which the umask takes bits from.
     Deno.chmodSync(temporary, mode);
     file.syncSync();

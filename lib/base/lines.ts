@@ -1,4 +1,4 @@
-/** Lines of text out of a stream of bytes: how hooks, locker and control socket talk. */
+/** Lines of text in and out of streams of bytes: how hooks, locker and control socket talk. */
 
 /** Longest line either side sends, in bytes: a record with many instances and GTID sets. */
 const LINE_LIMIT_BYTES = 1024 * 1024;
@@ -42,4 +42,20 @@ export function chunksOf(
     const count = await source.read(buffer);
     return count === null ? null : buffer.subarray(0, count);
   };
+}
+
+/** Writes all bytes, in as many parts as the stream takes. */
+export async function writeAll(
+  output: { write(bytes: Uint8Array): Promise<number> },
+  bytes: Uint8Array,
+): Promise<void> {
+  for (let done = 0; done < bytes.length;) done += await output.write(bytes.subarray(done));
+}
+
+/** The same, waiting on the main thread. */
+export function writeAllSync(
+  output: { writeSync(bytes: Uint8Array): number },
+  bytes: Uint8Array,
+): void {
+  for (let done = 0; done < bytes.length;) done += output.writeSync(bytes.subarray(done));
 }

@@ -19,6 +19,13 @@ export function oneLine(text: string): string {
   return text.replaceAll(/\s*\n\s*/g, " ");
 }
 
+/** A defect in one line, with its stack. */
+export function defectText(error: unknown): string {
+  return oneLine(
+    `A defect in locktables: ${(error as { stack?: unknown } | null)?.stack ?? String(error)}`,
+  );
+}
+
 /** JSON that says the same and holds nothing of that kind, but for the line feeds of its layout. */
 export function plainJson(value: unknown, indent?: number): string {
   return JSON.stringify(value, null, indent).replaceAll(

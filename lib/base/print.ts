@@ -3,6 +3,7 @@
  * nobody reads (Azure), and none of that may cost the caller its thaw.
  */
 import { atMost } from "./at_most.ts";
+import { writeAll } from "./lines.ts";
 import { plainLine } from "./plain_text.ts";
 import type { ExitCode, Refusal } from "./refusal.ts";
 
@@ -27,13 +28,10 @@ export function beBrief(): void {
   bytesLeft = HOOK_TEXT_LIMIT;
 }
 
-interface Output {
-  write(bytes: Uint8Array): Promise<number>;
-}
+type Output = Parameters<typeof writeAll>[0];
 
-async function write(output: Output, text: string): Promise<void> {
-  const bytes = new TextEncoder().encode(text);
-  for (let done = 0; done < bytes.length;) done += await output.write(bytes.subarray(done));
+function write(output: Output, text: string): Promise<void> {
+  return writeAll(output, new TextEncoder().encode(text));
 }
 
 async function print(output: Output, text: string): Promise<void> {

@@ -1,6 +1,7 @@
 /** Trying whether a directory of ours can be written, the way a window will. */
 import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
-import { diskAnswered, writeAll } from "../base/disk.ts";
+import { diskAnswered } from "../base/disk.ts";
+import { writeAll } from "../base/lines.ts";
 import { isReadOnly, remountCommand, unusable } from "../base/files.ts";
 import { lookAt } from "../base/look.ts";
 import { WRITE_PROBE_NAME } from "../base/paths.ts";

@@ -1,4 +1,5 @@
 /** errand: what another command of ours must not wait for itself. Started by it, never by people. */
+import { writeAll } from "../base/lines.ts";
 import { exists } from "../base/files.ts";
 import { sleep } from "../base/sleep.ts";
 import { complain } from "../base/print.ts";
@@ -60,10 +61,7 @@ export async function errand(name: string | undefined): Promise<ExitCode> {
   // Files of ours are root's alone, whatever umask the caller has.
   Deno.umask(0o077);
   const result = await ERRANDS[name](await errandInput());
-  const bytes = new TextEncoder().encode(`${JSON.stringify(result)}\n`);
-  for (let done = 0; done < bytes.length;) {
-    done += await Deno.stdout.write(bytes.subarray(done));
-  }
+  await writeAll(Deno.stdout, new TextEncoder().encode(`${JSON.stringify(result)}\n`));
   return EXIT.ok;
 }
 

@@ -3,7 +3,7 @@ import { sleep } from "../base/sleep.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { atMost } from "../base/at_most.ts";
 import { removeIfThere } from "../base/files.ts";
-import { chunksOf, linesOf } from "../base/lines.ts";
+import { chunksOf, linesOf, writeAll } from "../base/lines.ts";
 import { LOCKER_SOCKET } from "../base/paths.ts";
 import { CONTROL_WORDS, type ControlWord, HEARD } from "./control_client.ts";
 
@@ -94,8 +94,7 @@ function isControlWord(word: string): word is ControlWord {
 /** Sends a line; false where the client did not take it. */
 async function send(connection: Deno.Conn, line: string): Promise<boolean> {
   const write = async () => {
-    const bytes = new TextEncoder().encode(`${line}\n`);
-    for (let done = 0; done < bytes.length;) done += await connection.write(bytes.subarray(done));
+    await writeAll(connection, new TextEncoder().encode(`${line}\n`));
     return true;
   };
   return await atMost(write().catch(() => false), CLIENT_LIMIT_MS, false);

@@ -1,4 +1,5 @@
 /** A defect on the way. */
+import { defectText } from "../base/plain_text.ts";
 import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
 
 /** Reported like a refusal, because the lock must still be released. */
@@ -6,8 +7,7 @@ export function defect(error: unknown): Refusal {
   return refusal(
     EXIT.defect,
     "defect",
-    `A defect in locktables: ${(error as { stack?: unknown })?.stack ?? String(error)}`
-      .replaceAll(/\s*\n\s*/g, " "),
+    defectText(error),
     "Report it, with the output of locktables status --json",
   );
 }

@@ -1,6 +1,6 @@
 /** The locker's side of its line to pre-freeze. */
 import { ACCEPTED, type LockerMessage } from "./freeze_protocol.ts";
-import { chunksOf, linesOf } from "../base/lines.ts";
+import { chunksOf, linesOf, writeAllSync } from "../base/lines.ts";
 
 /** The line to the pre-freeze that started this locker. */
 export interface StarterLink {
@@ -15,10 +15,7 @@ export function openStarterLink(): StarterLink {
   return {
     send(message) {
       try {
-        const bytes = new TextEncoder().encode(`${JSON.stringify(message)}\n`);
-        for (let done = 0; done < bytes.length;) {
-          done += Deno.stdout.writeSync(bytes.subarray(done));
-        }
+        writeAllSync(Deno.stdout, new TextEncoder().encode(`${JSON.stringify(message)}\n`));
         return true;
       } catch {
         return false; // BrokenPipe: pre-freeze is gone, which is all there is to know

@@ -1,4 +1,5 @@
 /** locker: the background process of one window. Started by pre-freeze, never by people. */
+import { defectText } from "../base/plain_text.ts";
 import { type Caller, CALLER_TABLE } from "../callers/table.ts";
 import { openStarterLink } from "./freeze_link.ts";
 import { writeWindowFile } from "./run_directory.ts";
@@ -66,8 +67,7 @@ export async function locker(caller: Caller | null): Promise<ExitCode> {
 function noteDefect(error: unknown): void {
   const record = parseRecord(readIfThere(WINDOW_FILE));
   if (record === null) return;
-  const cause = String((error as { stack?: unknown })?.stack ?? error).replaceAll(/\s*\n\s*/g, " ");
-  writeWindowFile({ ...record, detail: `A defect in locktables: ${cause}` });
+  writeWindowFile({ ...record, detail: defectText(error) });
 }
 
 /** The settings of the option file as this caller gets them. */

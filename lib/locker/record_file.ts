@@ -7,7 +7,8 @@ import { plainJson } from "../base/plain_text.ts";
 import type { Refusal } from "../base/refusal.ts";
 import { parseRecord } from "../window/parse_record.ts";
 import type { WindowRecord } from "../window/record.ts";
-import { copyToDisk, diskAnswered, readFromDisk, writeAll } from "../base/disk.ts";
+import { copyToDisk, diskAnswered, readFromDisk } from "../base/disk.ts";
+import { writeAll } from "../base/lines.ts";
 import { unusable } from "../base/files.ts";
 import {
   CLOSING_FILE,
