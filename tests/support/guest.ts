@@ -68,6 +68,7 @@ export interface StatusRecord {
       }[];
     } | null;
   }[];
+  readonly was_held: boolean;
 }
 
 /** A write that may have to wait for the lock. */
