@@ -45,7 +45,10 @@ const HOLD_MS = 30;
 /** Hold of a window with a loss: about as long as opening and closing it, so that each is hit. */
 const LOSS_HOLD_MS = 250;
 
-/** A loss comes this long after the start of pre-freeze at the latest, in milliseconds. */
+/**
+ * A loss comes this long after the start of pre-freeze at the latest, in milliseconds; on a machine
+ * where the window before took longer, as long as that one took.
+ */
 const LOSS_WITHIN_MS = 600;
 
 /** Clocks of two processes on one machine, rounded to milliseconds. */
@@ -392,11 +395,13 @@ export async function soakLosses(
     const counts = new Map<string, number>();
     const count = (key: string) => counts.set(key, (counts.get(key) ?? 0) + 1);
     let hits = 0;
+    let withinMs = LOSS_WITHIN_MS;
     const startedMs = performance.now();
     // A miss is none of the losses that were asked for; a machine too slow to hit must not hang.
     for (let at = 0; hits < losses && at < 3 * losses; at += 1) {
       const loss = pick(random());
-      const end = await loseOne(bed, loss, random() * LOSS_WITHIN_MS);
+      const end = await loseOne(bed, loss, random() * withinMs);
+      withinMs = Math.max(LOSS_WITHIN_MS, end.openMs);
       if (end.moment !== "missed") hits += 1;
       count(`${loss.name}, ${end.moment}`);
       if (end.isClaimed && end.moment !== "missed") count(`claimed, ${end.moment}`);
@@ -432,10 +437,13 @@ interface LossEnd {
   readonly moment: Moment;
   /** Whether post-thaw called the snapshot application-consistent. */
   readonly isClaimed: boolean;
+  /** From the start of pre-freeze to that of post-thaw. */
+  readonly openMs: number;
   readonly faults: readonly string[];
 }
 
 async function loseOne(bed: Bed, loss: Loss, delayMs: number): Promise<LossEnd> {
+  const openingAtMs = Date.now();
   const injecting = pause(delayMs).then(async () => {
     const beganMs = Date.now();
     const isHit = await loss.inject(bed);
@@ -482,7 +490,7 @@ async function loseOne(bed: Bed, loss: Loss, delayMs: number): Promise<LossEnd> 
   const again = await bed.locktables("post-thaw");
   if (again.code !== 0) faults.push(`a repeated post-thaw: ${again.code} ${again.stderr}`);
   for (const left of await leftovers(bed)) faults.push(`left behind: ${left}`);
-  return { moment, isClaimed, faults };
+  return { moment, isClaimed, openMs: thawingAtMs - openingAtMs, faults };
 }
 
 /** When the last window was released, by its own record. */
