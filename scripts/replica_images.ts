@@ -62,6 +62,19 @@ const PURGE_EVERY = 25;
 /** How long the load runs between two windows: the workers are in their stride again. */
 const BETWEEN_MS = 400;
 
+/**
+ * $1 is the mount of a copy, $2 its file. What a busy machine has not yet taken leave of, such as the
+ * killed server that had it, keeps it for a moment.
+ */
+const UNMOUNT_SCRIPT = `
+for try in 1 2 3 4 5 6 7 8 9 10; do
+  umount "$1" && break
+  [ "$try" -lt 10 ] || exit 1
+  sleep 0.5
+done
+rmdir "$1" && rm -f "$2"
+`;
+
 function parse(args: readonly string[]): Options {
   const value = (name: string) =>
     args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
@@ -286,7 +299,7 @@ async function bootCopy(
       await discard(second);
     }
   } finally {
-    await mustRun("Cannot unmount the copy", 'umount "$1" && rmdir "$1" && rm -f "$2"', at, image);
+    await mustRun("Cannot unmount the copy", UNMOUNT_SCRIPT, at, image);
   }
 }
 

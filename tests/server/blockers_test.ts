@@ -4,6 +4,7 @@
  * The expected results are `docs/locking.md#11-what-it-waits-for` and
  * `docs/locking.md#31-what-it-waits-for`.
  */
+import { growOld } from "../support/aged.ts";
 import assert from "node:assert/strict";
 import { assertOneLine, sleep, until, untilNothingLeft } from "../support/guest.ts";
 import { openSandbox, processesOf, type Sandbox } from "../support/sandbox.ts";
@@ -31,9 +32,6 @@ const OVERHEAD_MS = 1_000;
 
 /** What other clients may wait because of us: one attempt to lock, and a second. */
 const stallLimitMs = () => LOCK_WAIT_MS + underLoad(1_000);
-
-/** Servers count a statement's age in whole seconds: from here on it is over the guard's. */
-const AGED_MS = 1_100;
 
 /** A statement that ends by itself only after the test. */
 const LONG_S = 60;
@@ -259,7 +257,7 @@ interface Blocking {
 async function begin(bed: Bed, blocker: Blocker): Promise<Blocking> {
   const session = await connect(bed.server);
   const { running } = await blocker.begin(session);
-  await sleep(AGED_MS);
+  await growOld(session, bed.admin);
   return {
     id: session.id,
     async end() {
@@ -422,17 +420,23 @@ async function withBed(kind: ServerKind, use: (bed: Bed) => Promise<void>): Prom
 }
 
 /** A statement that runs until its session is ended or its own time is up. */
-async function start(bed: Bed, sql: string): Promise<Blocking> {
+async function start(bed: Bed, sql: string): Promise<Statement> {
   const session = await connect(bed.server);
   const ended = session.query(sql).catch(() => {});
   return {
     id: session.id,
+    growsOld: () => growOld(session, bed.admin),
     async end() {
       await bed.admin.query(`KILL ${session.id}`).catch(() => {});
       await ended;
       await session.close();
     },
   };
+}
+
+/** A statement that runs. */
+interface Statement extends Blocking {
+  growsOld(): Promise<void>;
 }
 
 async function isRunning({ admin }: Bed, id: number): Promise<boolean> {
@@ -452,7 +456,7 @@ const allClients = mixedClients.map(({ name }) => name);
 Deno.test("behind a 4 s UPDATE on MariaDB, auto locks as if it was not there", () =>
   withBed("mariadb", async (bed) => {
     const update = await start(bed, `UPDATE ${BUSY_TABLE} SET n = n WHERE id = 1 AND SLEEP(4) = 0`);
-    await sleep(AGED_MS);
+    await update.growsOld();
     const load = await startStatementLoad(bed.server, mixedClients);
     const frozen = await bed.locktables("pre-freeze");
     assert.equal(frozen.code, 0, frozen.stderr);
@@ -506,7 +510,7 @@ Deno.test("after an FTWRL that timed out while MySQL flushed tables, writers run
       long_query_guard: "15m",
     });
     const select = await start(bed, `SELECT SLEEP(30) FROM ${BUSY_TABLE} WHERE id = 1`);
-    await sleep(AGED_MS);
+    await select.growsOld();
     const load = await startStatementLoad(bed.server, mixedClients);
     const freezing = bed.locktables("pre-freeze");
     await until(
@@ -547,7 +551,7 @@ Deno.test("an FTWRL that waits for one thing after the other costs one lock_wait
     });
     // First the global lock behind the UPDATE, then the table flush behind the SELECT.
     const select = await start(bed, `SELECT SLEEP(30) FROM ${BUSY_TABLE} WHERE id = 1`);
-    await sleep(AGED_MS);
+    await select.growsOld();
     const update = await start(
       bed,
       `UPDATE ${OTHER_TABLE} SET n = n WHERE id = 1 AND SLEEP(1.8) = 0`,
@@ -584,7 +588,7 @@ for (const victim of ["pre-freeze", "the locker", "both"] as const) {
           long_query_guard: "15m",
         });
         const blocking = await start(bed, sql);
-        await sleep(AGED_MS);
+        await blocking.growsOld();
         for (const delayMs of KILL_DELAYS_MS) {
           const name = `${kind}, behind ${sql.split(" ")[0]}, after ${delayMs} ms`;
           await test.step({

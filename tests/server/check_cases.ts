@@ -1,13 +1,11 @@
 /** Every way that the tests know to get a finding of `check` on a server that stands alone. */
+import { growOld } from "../support/aged.ts";
 import { openStateDisk } from "../support/state_disk.ts";
-import { FLAVORS, sleep } from "../support/guest.ts";
+import { FLAVORS } from "../support/guest.ts";
 import type { CheckCase, Scene } from "../support/check_guest.ts";
 import { processesOf } from "../support/sandbox.ts";
 import { connect, type Connection, type Flavor } from "../support/server.ts";
 import { startSilentProxy } from "../support/silent_proxy.ts";
-
-/** Servers count the age of a statement in whole seconds. */
-const AGED_MS = 1_100;
 
 /** What an account needs for a window, and the guard's. */
 const RIGHTS: Readonly<Record<Flavor, string>> = {
@@ -94,7 +92,7 @@ function session(use: (other: Connection, scene: Scene) => Promise<unknown>): Ch
 /** Starts a statement that does not end by itself, and lets it grow old. */
 async function running(other: Connection, statement: string): Promise<void> {
   other.query(statement).catch(() => {}); // it is killed
-  await sleep(AGED_MS);
+  await growOld(other);
 }
 
 async function makeTables({ admin }: Scene): Promise<void> {

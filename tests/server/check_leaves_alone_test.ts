@@ -1,4 +1,5 @@
 /** What `check` leaves as it was, and how soon it ends, whatever the server does. */
+import { growOld } from "../support/aged.ts";
 import assert from "node:assert/strict";
 import { checkIn, codesOf, findingsOf, type Report, reportOf } from "../support/check_guest.ts";
 import { FLAVORS, openGuest, sleep, testOnEachServer, until } from "../support/guest.ts";
@@ -23,8 +24,8 @@ testOnEachServer("check asks and changes nothing", async ({ server, sandbox }) =
     await admin.query("INSERT INTO shop.orders VALUES (1), (2)");
     await sandbox.writeFile("/root/.my.cnf", "[locktables]\nkill_long_queries=all\nmethod=ftwrl\n");
     await sandbox.sh("locktables rehearse --hold 0s");
-    const blocked = busy.query("UPDATE shop.orders SET id = id + 0 * SLEEP(2)");
-    await sleep(1_100);
+    const blocked = busy.query("UPDATE shop.orders SET id = id + 0 * SLEEP(60)").catch(() => {});
+    await growOld(busy, admin);
     await admin.query("SET GLOBAL log_output='TABLE'");
     await admin.query("SET GLOBAL general_log=ON");
     const counters = `SHOW GLOBAL STATUS WHERE Variable_name IN ('Com_flush', 'Com_kill',
@@ -43,7 +44,10 @@ testOnEachServer("check asks and changes nothing", async ({ server, sandbox }) =
     assert.equal(findingsOf(report, "non-transactional-tables").length, 1);
     assert.deepEqual(await state(), before);
     await admin.query("SET GLOBAL general_log=OFF");
-    await blocked; // nobody has killed it
+    const list = await admin.query("SHOW PROCESSLIST");
+    assert.equal(list.find((row) => row["Id"] === busy.id)?.["Command"], "Query", "not killed");
+    await admin.query(`KILL QUERY ${busy.id}`);
+    await blocked;
 
     const log = await admin.query(
       `SELECT argument AS text FROM mysql.general_log WHERE command_type = 'Query'

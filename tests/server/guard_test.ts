@@ -2,6 +2,7 @@
  * What the guard may kill and what it leaves alone, two locktables on one server, and a binlog
  * that is rotated under the lock.
  */
+import { growOld } from "../support/aged.ts";
 import assert from "node:assert/strict";
 import type { Instance } from "../../lib/mysql/instance.ts";
 import { openInstance } from "../../lib/mysql/open_instance.ts";
@@ -27,6 +28,7 @@ async function start(server: Server, sql: string): Promise<Running> {
   const session = await connect(server);
   const admin = await connect(server);
   const ended = session.query(sql).catch(() => {});
+  await growOld(session, admin);
   return {
     id: session.id,
     isRunning: async () =>
@@ -87,7 +89,6 @@ testOnEachServer(
           select: await start(guest.server, SELECT),
           update: await start(guest.server, UPDATE),
         };
-        await sleep(AGED_MS);
         const frozen = await guest.locktables("pre-freeze");
         assert.equal(frozen.code, code, frozen.stderr);
         for (const kind of ["select", "update"] as const) {
@@ -148,12 +149,10 @@ testOnEachServer("only a statement that was seen twice is killed", async (guest)
   };
   try {
     const first = await start(guest.server, UPDATE);
-    await sleep(AGED_MS);
     assert.deepEqual(await ids(), { blockers: [first.id], killed: [] });
     await first.end();
     // Another session with the same statement takes its place between two looks.
     const second = await start(guest.server, UPDATE);
-    await sleep(AGED_MS);
     assert.deepEqual(await ids(), { blockers: [second.id], killed: [] });
     assert.ok(await second.isRunning());
     assert.deepEqual(await ids(), { blockers: [second.id], killed: [second.id] });
@@ -164,21 +163,20 @@ testOnEachServer("only a statement that was seen twice is killed", async (guest)
     const session = await connect(guest.server);
     const admin = await connect(guest.server);
     const once = async () => {
-      const running = session.query(UPDATE).catch(() => {});
-      await sleep(AGED_MS);
-      return running;
+      const ended = session.query(UPDATE).catch(() => {});
+      await growOld(session, admin);
+      return { ended };
     };
-    const running = [once()];
+    const before = await once();
     // By far: on a busy machine the second look comes late as well.
-    await sleep(5 * AGED_MS);
+    await sleep(4_000);
     assert.deepEqual(await ids(), { blockers: [session.id], killed: [] });
     await admin.query(`KILL QUERY ${session.id}`);
-    await Promise.all(running);
-    running.push(once());
-    await sleep(AGED_MS);
+    await before.ended;
+    const after = await once();
     assert.deepEqual(await ids(), { blockers: [session.id], killed: [] });
     await admin.query(`KILL QUERY ${session.id}`);
-    await Promise.all(running);
+    await after.ended;
     await session.close();
     await admin.close();
   } finally {
@@ -281,7 +279,6 @@ testOnEachServer(
       "[client]\nuser=blind\npassword=secret\n[locktables]\nmethod=ftwrl\nfreeze_timeout=4s\nlock_wait_timeout=1s\nkill_long_queries=all\n",
     );
     const update = await start(guest.server, UPDATE);
-    await sleep(AGED_MS);
     const frozen = await guest.locktables("pre-freeze");
     assert.equal(frozen.code, 10, frozen.stderr);
     assert.match(frozen.stderr, /was not granted within lock_wait_timeout/);

@@ -1,12 +1,10 @@
 /** Whatever a server's global settings are, ours are sessions of their own. */
+import { growOld } from "../support/aged.ts";
 import assert from "node:assert/strict";
 import type { Report } from "../support/check_guest.ts";
-import { type Guest, sleep, testOnEachServer } from "../support/guest.ts";
+import { type Guest, testOnEachServer } from "../support/guest.ts";
 import { setGlobals, worstOfAll } from "../support/hostile_globals.ts";
 import { connect, type Connection, type Flavor } from "../support/server.ts";
-
-/** Servers count a statement's age in whole seconds. */
-const AGED_MS = 1_100;
 
 interface HostileCase {
   readonly name: string;
@@ -74,7 +72,7 @@ async function assertSameOutcome(
   await guest.sandbox.writeFile("/root/.my.cnf", GUARDED);
   const statement = blocker.query("SELECT id, SLEEP(8) FROM shop.orders LIMIT 1 FOR UPDATE");
   statement.catch(() => {}); // it is killed below
-  await sleep(AGED_MS);
+  await growOld(blocker, admin);
   const refused = await guest.locktables("pre-freeze");
   await admin.query(`KILL QUERY ${blocker.id}`);
   await statement.catch(() => {});

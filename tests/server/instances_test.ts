@@ -1,12 +1,10 @@
 /** A MariaDB and a MySQL in one window: all or nothing, and each with its own verdict. */
+import { growOld } from "../support/aged.ts";
 import assert from "node:assert/strict";
 import { assertOneLine, sleep, until } from "../support/guest.ts";
 import { openSandbox, processesOf, type Sandbox } from "../support/sandbox.ts";
 import { connect, type Connection, type Server, startServer } from "../support/server.ts";
 import { underLoad } from "../support/load.ts";
-
-/** Servers count a statement's age in whole seconds. */
-const AGED_MS = 1_100;
 
 const SOCKET_DIRS = { main: "/run/mysqld", reporting: "/run/mariadb" } as const;
 type InstanceName = keyof typeof SOCKET_DIRS;
@@ -196,7 +194,7 @@ const BUDGET = "freeze_timeout=3s\nlock_wait_timeout=1s";
 async function blocking(pair: Pair, name: InstanceName, sql: string) {
   const session = await connect(pair.servers[name]);
   const ended = session.query(sql).catch(() => {});
-  await sleep(AGED_MS);
+  await growOld(session);
   return async () => {
     await pair.admins[name].query(`KILL ${session.id}`);
     await ended;

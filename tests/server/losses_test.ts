@@ -1,4 +1,5 @@
 /** Every way a lock ends before post-thaw: the writers go on in time, and post-thaw says 12. */
+import { growOld } from "../support/aged.ts";
 import assert from "node:assert/strict";
 import { assertOneLine, type Guest, sleep, testOnEachServer, until } from "../support/guest.ts";
 import { connect } from "../support/server.ts";
@@ -196,7 +197,7 @@ testOnEachServer(
       "/root/.my.cnf",
       "[locktables]\nmethod=ftwrl\non_failure=proceed\n",
     );
-    await sleep(1_200); // the servers count a statement's age in whole seconds
+    await growOld(busy);
     const hook = guest.sandbox.spawn([guest.sandbox.binary, "pre-freeze"]);
     await until("the locker works", 3_000, async () => (await guest.status()).window !== null);
     await kill(guest, "SIGSTOP");

@@ -1,6 +1,7 @@
 /** Every way pre-freeze says no: the code, one clear line, in time, and nothing left behind. */
+import { growOld } from "../support/aged.ts";
 import assert from "node:assert/strict";
-import { assertOneLine, type Guest, sleep, testOnEachServer } from "../support/guest.ts";
+import { assertOneLine, type Guest, testOnEachServer } from "../support/guest.ts";
 import { connect } from "../support/server.ts";
 import { underLoad } from "../support/load.ts";
 
@@ -241,8 +242,7 @@ testOnEachServer(
       "/root/.my.cnf",
       "[locktables]\nmethod=ftwrl\nfreeze_timeout=5s\nlock_wait_timeout=1s\nlong_query_guard=500ms\n",
     );
-    // The servers count a statement's age in whole seconds.
-    await sleep(1_200);
+    await growOld(busy);
     const freezing = guest.locktables("pre-freeze");
     const write = await guest.write();
     await write.finished(3_000);

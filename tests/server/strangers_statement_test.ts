@@ -1,10 +1,8 @@
 /** Statements and names of accounts that are meant to harm whoever looks at them. */
+import { growOld } from "../support/aged.ts";
 import assert from "node:assert/strict";
-import { assertOneLine, sleep, testOnEachServer } from "../support/guest.ts";
+import { assertOneLine, testOnEachServer } from "../support/guest.ts";
 import { connect } from "../support/server.ts";
-
-/** Servers count a statement's age in whole seconds. */
-const AGED_MS = 1_200;
 
 /** What must never reach a terminal. */
 // deno-lint-ignore no-control-regex
@@ -27,7 +25,7 @@ testOnEachServer(
       `UPDATE shop.orders SET id = id WHERE SLEEP(60) = 0 AND '\u001b]0;title\u0007' <> '' ${padding}`,
     ).catch(() => {}); // it is killed
     try {
-      await sleep(AGED_MS);
+      await growOld(evil, admin);
       await sandbox.writeFile(
         "/root/.my.cnf",
         "[locktables]\nmethod=ftwrl\nfreeze_timeout=5s\nhold_timeout=3s\n",
@@ -67,7 +65,7 @@ testOnEachServer(
       `SELECT SLEEP(60) FROM shop.orders /* ${"x ".repeat(8 * 1024)} */ FOR UPDATE`,
     ).catch(() => {}); // it is killed
     try {
-      await sleep(AGED_MS);
+      await growOld(other, admin);
       await sandbox.writeFile("/root/.my.cnf", "[locktables]\nmethod=ftwrl\nfreeze_timeout=5s\n");
       const refused = await locktables("pre-freeze");
       assert.equal(refused.code, 10, refused.stderr);

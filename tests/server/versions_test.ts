@@ -2,6 +2,7 @@
  * What docs/limits.md promises of versions, on a server of each that is not one of the two on which
  * everything is shown: one way through every part that asks a server something.
  */
+import { growOld } from "../support/aged.ts";
 import assert from "node:assert/strict";
 import { repositoryRoot, runOrFail } from "../../scripts/shell.ts";
 import { checkIn, codesOf, findingsOf } from "../support/check_guest.ts";
@@ -60,9 +61,6 @@ const VERSIONS: readonly Version[] = [
   { ...MARIADB, kind: "mariadb-11.8", label: /^MariaDB 11\.8\.\d+$/ },
   { ...MARIADB, kind: "mariadb-sid", label: /^MariaDB 1[1-9]\.\d+\.\d+$/ },
 ];
-
-/** Servers count a statement's age in whole seconds. */
-const AGED_MS = 1_200;
 
 /** The servers beside each other: they wait most of the time. */
 const BESIDE = { sanitizeOps: false, sanitizeResources: false, sanitizeExit: false } as const;
@@ -572,7 +570,7 @@ async function asRoot(server: Server, statement: string): Promise<readonly Row[]
 async function running(server: Server, statement: string) {
   const session = await connect(server);
   const ended = session.query(statement).catch(() => {});
-  await sleep(AGED_MS);
+  await growOld(session);
   return {
     id: session.id,
     async end() {

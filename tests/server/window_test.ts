@@ -1,4 +1,5 @@
 /** The main path, on real servers with the real program. */
+import { growOld } from "../support/aged.ts";
 import assert from "node:assert/strict";
 import { type Guest, sleep, testOnEachServer, until } from "../support/guest.ts";
 import { underLoad } from "../support/load.ts";
@@ -94,12 +95,12 @@ testOnEachServer("a post-thaw while pre-freeze still works cancels it", async (g
   // Something to wait for: the guard does not lock while this runs.
   const busy = await connect(guest.server);
   const [write] = guest.flavor === "mariadb"
-    ? ["UPDATE shop.orders SET id = id WHERE SLEEP(8) = 0"]
-    : ["SELECT SLEEP(8) FROM shop.orders"];
+    ? ["UPDATE shop.orders SET id = id WHERE SLEEP(60) = 0"]
+    : ["SELECT SLEEP(60) FROM shop.orders"];
   await guest.sandbox.writeFile("/root/.my.cnf", "[locktables]\nmethod=ftwrl\n");
   await busy.query("INSERT INTO shop.orders VALUES ()");
   const long = busy.query(write ?? "").catch(() => {});
-  await sleep(1_500);
+  await growOld(busy);
   const freezing = guest.locktables("pre-freeze");
   await until("the locker runs", 2_000, async () => (await guest.status()).window !== null);
   const thawed = await guest.locktables("post-thaw");

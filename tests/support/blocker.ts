@@ -1,4 +1,5 @@
 /** A statement that nobody may lock behind: what makes pre-freeze wait, and then refuse. */
+import { growOld } from "./aged.ts";
 import type { Guest } from "./guest.ts";
 import { connect } from "./server.ts";
 
@@ -9,9 +10,6 @@ export interface Blocker {
   end(): Promise<void>;
 }
 
-/** How long until the servers, which count in whole seconds, say that a statement is a second old. */
-const OLD_ENOUGH_MS = 1_200;
-
 /** Has FTWRL lock, which waits for it on both servers, and returns once the guard minds it. */
 export async function openBlocker(guest: Guest, options = ""): Promise<Blocker> {
   await guest.sandbox.writeFile("/root/.my.cnf", `[locktables]\nmethod=ftwrl\n${options}\n`);
@@ -19,7 +17,7 @@ export async function openBlocker(guest: Guest, options = ""): Promise<Blocker> 
   await session.query("INSERT INTO shop.orders VALUES ()");
   const statement = session.query("SELECT id, SLEEP(60) FROM shop.orders LIMIT 1 FOR UPDATE");
   statement.catch(() => {}); // it is killed below
-  await new Promise((resolve) => setTimeout(resolve, OLD_ENOUGH_MS));
+  await growOld(session);
   return {
     id: session.id,
     async end() {

@@ -428,6 +428,8 @@ export type Row = Readonly<Record<string, unknown>>;
 export interface Connection {
   /** The server's id of this session. */
   readonly id: number;
+  /** Where the server listens. */
+  readonly socket: string;
   /** Runs one statement; the rows, or none for statements without a result. */
   query(sql: string): Promise<readonly Row[]>;
   close(): Promise<void>;
@@ -460,6 +462,7 @@ export async function connect(
     get id() {
       return connection.threadId ?? 0;
     },
+    socket: server.socket,
     async query(sql) {
       const [rows] = await session.query(sql);
       return Array.isArray(rows) ? rows as Row[] : [];
