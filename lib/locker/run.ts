@@ -72,7 +72,15 @@ export function beginRun(
     windowId: crypto.randomUUID(),
     instances: [],
     place: recordPlace(ports.disk),
-    window: openWindow({ freezeTimeoutMs, holdTimeoutMs, stallLimitMs }, openedAt),
+    window: openWindow(
+      {
+        freezeTimeoutMs,
+        holdTimeoutMs,
+        stallLimitMs,
+        hookAfterThawMs: null,
+      },
+      openedAt,
+    ),
     detail: null,
     flushing: null,
     dispatch,

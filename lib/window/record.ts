@@ -67,6 +67,14 @@ export interface WindowRecord {
   /** When the locker releases the lock automatically. */
   readonly deadline: string | null;
   readonly released_at: string | null;
+  /** The reason that the release began with; null where nothing was locked. */
+  readonly released_by: Reason | null;
+  /**
+   * When the filesystems of the servers' data were frozen under the lock and thawed, as the freeze
+   * sensor saw it; of several freezes the last one. Null where it saw none.
+   */
+  readonly filesystems_frozen_at: string | null;
+  readonly filesystems_thawed_at: string | null;
   readonly closed_at: string | null;
   /** From the lock to the release. */
   readonly held_ms: number | null;
@@ -115,6 +123,9 @@ export function recordOf(window: Window, details: WindowDetails): WindowRecord {
     locked_at: timeOf(lockedAt),
     deadline: lockedAt === null ? null : rfc3339(plus(lockedAt, window.limits.holdTimeoutMs)),
     released_at: timeOf(releasedAt),
+    released_by: lockedAt === null ? null : ending?.releasedBy ?? null,
+    filesystems_frozen_at: timeOf(window.freeze?.frozenAt ?? null),
+    filesystems_thawed_at: timeOf(window.freeze?.thawedAt ?? null),
     closed_at: isClosed ? rfc3339(window.closedAt) : null,
     held_ms: lockedAt === null || releasedAt === null ? null : elapsedMs(lockedAt, releasedAt),
     was_held: window.phase === "held" || (ending?.wasHeld ?? false),

@@ -17,9 +17,9 @@ export function frozenLine(record: WindowRecord): string {
 /** What post-thaw says of a closed window. */
 export function closedLine(record: WindowRecord): string {
   if (record.outcome === "released") {
-    return `Thawed: held ${record.held_ms} ms without a gap, ${record.verdict}: ${
-      instancesOf(record)
-    }`;
+    return `Thawed: held ${record.held_ms} ms without a gap${
+      frozenPhrase(record)
+    }, ${record.verdict}: ${instancesOf(record)}`;
   }
   if (!record.was_held) {
     return `Nothing to thaw: pre-freeze was cancelled before it confirmed the lock (${record.reason})`;
@@ -44,6 +44,15 @@ export function instanceText({ label, method, coordinates }: InstanceRecord): st
   return `${label}, ${method}, ${at}${bound}`;
 }
 
+/** What is known of the freeze inside the lock; nothing where none was seen. */
+function frozenPhrase(record: WindowRecord): string {
+  const frozenAt = record.filesystems_frozen_at ?? null;
+  const thawedAt = record.filesystems_thawed_at ?? null;
+  if (frozenAt === null) return "";
+  if (thawedAt === null) return `, disks frozen since ${frozenAt}`;
+  return `, disks frozen for ${Date.parse(thawedAt) - Date.parse(frozenAt)} ms of it`;
+}
+
 function whatHappened(record: WindowRecord): string {
   const at = record.released_at ?? record.closed_at;
   const detail = record.detail === null ? "" : ` (${record.detail})`;
@@ -54,6 +63,14 @@ function whatHappened(record: WindowRecord): string {
       return `was released at ${at}, before the server would have refused clients${detail}`;
     case "thaw-hook":
       return `was released at ${at} by the thaw hook, and its post-thaw did not follow`;
+    case "thaw-hook-late":
+      return `was released at ${at}, when the filesystems were thawed, and the thaw hook did not follow in time`;
+    case "freeze-after-release":
+      return `was released at ${at}, when the filesystems were thawed, and they were frozen again before the thaw hook came`;
+    case "freeze-too-early":
+      return `did not hold over the whole freeze: the filesystems were frozen at ${
+        record.filesystems_frozen_at ?? "an earlier moment"
+      }, before pre-freeze had answered`;
     case "lock-file-removed":
       return `was released at ${at}, because /run/veeam/waitforsnapshot was removed by hand or by a hook of another version`;
     case "coordinates-moved":
@@ -71,6 +88,11 @@ function whatToDo(record: WindowRecord): string {
       return "Have the caller thaw sooner, or raise hold_timeout in [locktables] of /root/.my.cnf";
     case "connections-near-limit":
       return "Have the caller thaw sooner, raise max_connections, or raise connection_mark in [locktables]";
+    case "thaw-hook-late":
+    case "freeze-after-release":
+      return "Take the snapshot again; where it happens again, set release=thaw-hook in [locktables] of /root/.my.cnf";
+    case "freeze-too-early":
+      return "Take the snapshot again, with nothing else that freezes at the same time; the caller must wait for pre-freeze";
     case "lock-file-removed":
       return "Renew the hooks with locktables install, and leave that file to them: rm is the emergency exit";
     default:

@@ -6,6 +6,7 @@ import {
   isSamePosition,
   type WsrepPosition,
 } from "./coordinates.ts";
+import type { FreezeSpoil } from "./freeze.ts";
 
 /** How a window closed. */
 export type Outcome = "released" | "expired" | "lost" | "failed" | "aborted" | "refused";
@@ -24,6 +25,17 @@ export type Reason =
    * reason becomes `thaw`.
    */
   | "thaw-hook"
+  /**
+   * The filesystems were thawed, which means for this caller that the snapshot is taken; the thaw
+   * hook is still to come. With it the reason becomes `thaw`.
+   */
+  | "filesystem-thaw"
+  /** Released at the filesystems' thaw, and the thaw hook did not follow within the caller's bound. */
+  | "thaw-hook-late"
+  /** A freeze began before the lock, or was over before pre-freeze had answered. */
+  | "freeze-too-early"
+  /** Released at the filesystems' thaw; they were frozen again before the thaw hook came. */
+  | "freeze-after-release"
   /** `waitforsnapshot` was removed without the hook's word: by hand, or by another script. */
   | "lock-file-removed"
   /** `hold_timeout` passed. */
@@ -78,6 +90,7 @@ export function outcomeOf(reason: Reason, wasHeld: boolean): Outcome {
     case "connections-near-limit":
       return wasHeld ? "expired" : "refused";
     case "thaw-hook":
+    case "filesystem-thaw":
     case "lock-file-removed":
     case "signal":
       return wasHeld ? "lost" : "aborted";
@@ -87,6 +100,9 @@ export function outcomeOf(reason: Reason, wasHeld: boolean): Outcome {
       return wasHeld ? "lost" : "failed";
     case "coordinates-moved":
     case "coordinates-unread":
+    case "thaw-hook-late":
+    case "freeze-too-early":
+    case "freeze-after-release":
       return "lost";
     case "freeze-timeout":
     case "stall-limit":
@@ -119,17 +135,25 @@ export function verdictOf(outcome: Outcome): Verdict {
 /**
  * The verdict of one instance in a closed window. Where only the proof of an instance was bad, the
  * others were held all the time; every other reason ended the hold of all of them. Without a thaw
- * whether the snapshot was done by then is not known.
+ * whether the snapshot was done by then is not known, and a freeze that speaks against the window
+ * speaks against all of them.
  */
 export function instanceVerdict(
-  window: { readonly reason: Reason; readonly isThawed: boolean; readonly verdict: Verdict },
+  window: {
+    readonly reason: Reason;
+    readonly isThawed: boolean;
+    readonly spoiltBy: FreezeSpoil | null;
+    readonly verdict: Verdict;
+  },
   proof: ReleaseProof | null,
 ): Verdict {
   switch (window.reason) {
     case "coordinates-moved":
     case "coordinates-unread":
     case "release-unconfirmed":
-      return isSound(proof) && window.isThawed ? "application-consistent" : window.verdict;
+      return isSound(proof) && window.isThawed && window.spoiltBy === null
+        ? "application-consistent"
+        : window.verdict;
     default:
       return window.verdict;
   }

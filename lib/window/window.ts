@@ -6,6 +6,7 @@
  */
 import { type Instant, isReached, plus } from "../base/clock.ts";
 import type { Refusal } from "../base/refusal.ts";
+import { type Freezes, frozen, frozenAgain, isFrozen, NO_FREEZE, thawed } from "./freeze.ts";
 import {
   cancelled,
   heldTooLongBeforeAnswer,
@@ -31,6 +32,11 @@ export interface WindowLimits {
   readonly holdTimeoutMs: number;
   /** From the lock to pre-freeze's answer. */
   readonly stallLimitMs: number;
+  /**
+   * From the filesystems' thaw, which then releases the lock, to the thaw hook: the caller's bound.
+   * Null: a thaw of the filesystems does not mean that the snapshot is taken, and releases nothing.
+   */
+  readonly hookAfterThawMs: number | null;
 }
 
 /**
@@ -55,7 +61,7 @@ export const MAX_ATTEMPTS = 3;
  */
 export const RELEASE_LIMIT_MS = 10_000;
 
-interface Opened {
+interface Opened extends Freezes {
   readonly openedAt: Instant;
   readonly limits: WindowLimits;
   /** How many times the lock statements were sent. */
@@ -75,6 +81,8 @@ interface Securing extends Locked {
 interface Ending extends Opened {
   readonly lockedAt: Instant | null;
   readonly reason: Reason;
+  /** The reason that the release began with. */
+  readonly releasedBy: Reason;
   /** Whether pre-freeze had promised the lock to its caller. */
   readonly wasHeld: boolean;
   /** Whether a thaw has come: only then did the caller have its snapshot before the release. */
@@ -97,8 +105,15 @@ export type Window =
   | Locked & { readonly phase: "held" }
   /** The lock is being let go. */
   | Ending & { readonly phase: "releasing"; readonly releasingSince: Instant }
-  /** Released because the thaw hook left its word; its post-thaw should ask now. */
-  | Ending & { readonly phase: "settling"; readonly releasedAt: Instant }
+  /**
+   * Released because the thaw hook left its word, and its post-thaw should ask now; or because the
+   * filesystems were thawed, and the thaw hook should follow.
+   */
+  | Ending & {
+    readonly phase: "settling";
+    readonly releasedAt: Instant;
+    readonly settlesUntil: Instant;
+  }
   /** Over. */
   | Closed;
 
@@ -135,6 +150,17 @@ export type WindowEvent =
   | { readonly type: "ThawHookSeen" }
   /** `waitforsnapshot` is gone, and the hook's word was not in it. */
   | { readonly type: "LockFileRemoved" }
+  /**
+   * The filesystems of the servers' data take no writes, since this moment; `isFromTheStart`: they
+   * took none since the sensor began to look, which is when the lock was there.
+   */
+  | {
+    readonly type: "FilesystemsFrozen";
+    readonly since: Instant;
+    readonly isFromTheStart: boolean;
+  }
+  /** They take writes again. */
+  | { readonly type: "FilesystemsThawed" }
   | { readonly type: "SignalReceived"; readonly signal: string }
   | { readonly type: "SessionLost"; readonly why: string }
   /** So many clients wait that the server is about to refuse new ones. */
@@ -167,7 +193,7 @@ export interface Transition {
 
 /** A window that has just been opened. */
 export function openWindow(limits: WindowLimits, now: Instant): Window {
-  return { phase: "preparing", openedAt: now, limits, attempts: 0, notGranted: null };
+  return { phase: "preparing", openedAt: now, limits, attempts: 0, notGranted: null, ...NO_FREEZE };
 }
 
 /**
@@ -194,7 +220,7 @@ export function nextDeadline(window: Window): Instant | null {
     case "releasing":
       return plus(window.releasingSince, RELEASE_LIMIT_MS);
     case "settling":
-      return plus(window.releasedAt, THAW_HOOK_GRACE_MS);
+      return window.settlesUntil;
     case "closed":
       return null;
     default:
@@ -245,7 +271,7 @@ function whenDue(window: Window, now: Instant): Transition | null {
       // through first, because it knows more than the clock.
       return null;
     case "settling":
-      return close(window, now, window.releasedAt);
+      return close(heardInTime(window, now), now, window.releasedAt);
     case "closed":
       return null;
     default:
@@ -342,6 +368,10 @@ function onOpening(window: OpeningWindow, event: WindowEvent, now: Instant): Tra
       return release(window, now, "signal", cancelled(`the locker got ${event.signal}`));
     case "SessionLost":
       return release(window, now, "session-lost", sessionLost(event.why));
+    case "FilesystemsFrozen":
+      return seeing(window, frozen(freezesOf(window), event.since, true));
+    case "FilesystemsThawed":
+      return seeing(window, thawed(freezesOf(window), now));
     case "ReleaseFinished":
     case "TimePassed":
       return stay(window);
@@ -369,6 +399,16 @@ function onHeld(window: HeldWindow, event: WindowEvent, now: Instant): Transitio
     case "StarterLost":
       // It died before it took the confirmation: its caller has seen a failure.
       return release(window, now, "starter-lost", null);
+    case "FilesystemsFrozen":
+      return seeing(window, frozen(freezesOf(window), event.since, event.isFromTheStart));
+    case "FilesystemsThawed": {
+      const seen = seeing(window, thawed(freezesOf(window), now));
+      const isTaken = isFrozen(window) && window.spoiltBy === null &&
+        window.limits.hookAfterThawMs !== null;
+      return isTaken && seen.window.phase === "held"
+        ? release(seen.window, now, "filesystem-thaw", null)
+        : seen;
+    }
     case "Prepared":
     case "PreparationFailed":
     case "LockAcquired":
@@ -389,21 +429,23 @@ function onHeld(window: HeldWindow, event: WindowEvent, now: Instant): Transitio
 function onReleasing(window: ReleasingWindow, event: WindowEvent, now: Instant): Transition {
   switch (event.type) {
     case "ReleaseFinished": {
-      const reason = reasonAfterRelease(window, event.proof);
-      const ended = { ...window, reason };
-      return reason === "thaw-hook" && window.wasHeld
-        ? { window: { ...asEnding(ended), phase: "settling", releasedAt: now }, actions: [] }
-        : close(ended, now, event.proof === "cut" ? null : now);
+      const heard = heardInTime(window, now);
+      const ended = { ...heard, reason: reasonAfterRelease(heard, event.proof) };
+      const settlesUntil = settlingEnd(ended, now);
+      return settlesUntil === null ? close(ended, now, event.proof === "cut" ? null : now) : {
+        window: { ...asEnding(ended), phase: "settling", releasedAt: now, settlesUntil },
+        actions: [],
+      };
     }
     case "ThawRequested":
-      // The hook leaves its word first and then asks: it is the same thaw.
-      return window.reason === "thaw-hook" && window.wasHeld
-        ? { window: { ...window, reason: "thaw", isThawed: true }, actions: [] }
-        : stay(window);
     case "AbortRequested":
-      return window.reason === "thaw-hook" && window.wasHeld
-        ? { window: { ...window, reason: "freeze-failed" }, actions: [] }
-        : stay(window);
+    case "ThawHookSeen":
+      return called(heardInTime(window, now), event.type);
+    case "FilesystemsFrozen":
+      // Once the hook has left its word, a freeze is another caller's.
+      return awaitsHook(window) ? seeing(window, frozenAgain(freezesOf(window))) : stay(window);
+    case "FilesystemsThawed":
+      return seeing(window, thawed(freezesOf(window), now));
     case "TimePassed": {
       const deadline = plus(window.releasingSince, RELEASE_LIMIT_MS);
       return isReached(deadline, now)
@@ -420,7 +462,6 @@ function onReleasing(window: ReleasingWindow, event: WindowEvent, now: Instant):
     case "SecuringFailed":
     case "StarterAccepted":
     case "StarterLost":
-    case "ThawHookSeen":
     case "LockFileRemoved":
     case "SignalReceived":
     case "SessionLost":
@@ -431,6 +472,26 @@ function onReleasing(window: ReleasingWindow, event: WindowEvent, now: Instant):
   }
 }
 
+/** The caller's word during the release: the hook leaves its own first and then asks. */
+function called(
+  window: ReleasingWindow,
+  word: "ThawRequested" | "AbortRequested" | "ThawHookSeen",
+): Transition {
+  if (!awaitsThaw(window)) return { window, actions: [] };
+  switch (word) {
+    case "ThawRequested":
+      return { window: { ...window, reason: "thaw", isThawed: true }, actions: [] };
+    case "AbortRequested":
+      return { window: { ...window, reason: "freeze-failed" }, actions: [] };
+    case "ThawHookSeen":
+      return awaitsHook(window)
+        ? { window: { ...window, reason: "thaw-hook" }, actions: [] }
+        : stay(window);
+    default:
+      return word satisfies never;
+  }
+}
+
 function onSettling(window: SettlingWindow, event: WindowEvent, now: Instant): Transition {
   switch (event.type) {
     case "ThawRequested":
@@ -438,7 +499,23 @@ function onSettling(window: SettlingWindow, event: WindowEvent, now: Instant): T
     case "AbortRequested":
       return close({ ...window, reason: "freeze-failed" }, now, window.releasedAt);
     case "SignalReceived":
-      return close(window, now, window.releasedAt);
+      return close(
+        awaitsHook(window) ? { ...window, reason: "signal" } : window,
+        now,
+        window.releasedAt,
+      );
+    case "ThawHookSeen":
+      return awaitsHook(window)
+        ? {
+          window: { ...window, reason: "thaw-hook", settlesUntil: plus(now, THAW_HOOK_GRACE_MS) },
+          actions: [],
+        }
+        : stay(window);
+    case "FilesystemsFrozen":
+      // Once the hook has left its word, a freeze is another caller's.
+      return awaitsHook(window) ? seeing(window, frozenAgain(freezesOf(window))) : stay(window);
+    case "FilesystemsThawed":
+      return seeing(window, thawed(freezesOf(window), now));
     case "Prepared":
     case "PreparationFailed":
     case "LockAcquired":
@@ -449,7 +526,6 @@ function onSettling(window: SettlingWindow, event: WindowEvent, now: Instant): T
     case "SecuringFailed":
     case "StarterAccepted":
     case "StarterLost":
-    case "ThawHookSeen":
     case "LockFileRemoved":
     case "SessionLost":
     case "ConnectionsNearLimit":
@@ -461,13 +537,13 @@ function onSettling(window: SettlingWindow, event: WindowEvent, now: Instant): T
   }
 }
 
-function locked({ openedAt, limits, attempts }: OpeningWindow, now: Instant): Window {
+function locked(window: OpeningWindow, now: Instant): Window {
   const waitingFor = ["the coordinates"];
-  return { phase: "securing", openedAt, limits, attempts, lockedAt: now, waitingFor };
+  return { ...asOpened(window), phase: "securing", lockedAt: now, waitingFor };
 }
 
-function held({ openedAt, limits, attempts, lockedAt }: Securing): Window {
-  return { phase: "held", openedAt, limits, attempts, lockedAt };
+function held(window: Securing): Window {
+  return { ...asOpened(window), phase: "held", lockedAt: window.lockedAt };
 }
 
 /**
@@ -490,14 +566,13 @@ function release(
 ): Transition {
   return {
     window: {
+      ...asOpened(window),
       phase: "releasing",
-      openedAt: window.openedAt,
-      limits: window.limits,
-      attempts: window.attempts,
       lockedAt: "lockedAt" in window ? window.lockedAt : null,
       wasHeld: window.phase === "held",
       isThawed: reason === "thaw",
       reason,
+      releasedBy: reason,
       refusal,
       releasingSince: now,
     },
@@ -523,21 +598,74 @@ function reasonAfterRelease(window: Ending, proof: ReleaseProof): Reason {
 }
 
 function unproven(window: Ending, reason: Reason): Reason {
-  const wouldBeGood = window.wasHeld &&
-    (window.reason === "thaw" || window.reason === "thaw-hook");
+  const wouldBeGood = awaitsThaw(window) || window.wasHeld && window.reason === "thaw";
   return wouldBeGood ? reason : window.reason;
 }
 
+/** Released at the filesystems' thaw; what the hook does is still to come. */
+function awaitsHook({ reason, wasHeld }: Ending): boolean {
+  return wasHeld && reason === "filesystem-thaw";
+}
+
+/** Released because the snapshot is taken, by all that was seen; post-thaw has not asked yet. */
+function awaitsThaw(window: Ending): boolean {
+  return awaitsHook(window) || window.wasHeld && window.reason === "thaw-hook";
+}
+
+/** Until when the hook must come, after a release at the filesystems' thaw; null: none is awaited. */
+function hookDeadline(window: Ending): Instant | null {
+  const { freeze, limits: { hookAfterThawMs } } = window;
+  const thawedAt = freeze?.thawedAt ?? null;
+  return awaitsHook(window) && thawedAt !== null && hookAfterThawMs !== null
+    ? plus(thawedAt, hookAfterThawMs)
+    : null;
+}
+
+/** Until when a window that is released waits for its post-thaw; null: it does not. */
+function settlingEnd(window: Ending, now: Instant): Instant | null {
+  return hookDeadline(window) ?? (awaitsThaw(window) ? plus(now, THAW_HOOK_GRACE_MS) : null);
+}
+
+/** The window as it is where no hook has come in time: a release may take longer than that. */
+function heardInTime<Released extends ReleasingWindow | SettlingWindow>(
+  window: Released,
+  now: Instant,
+): Released {
+  const deadline = hookDeadline(window);
+  return deadline !== null && isReached(deadline, now)
+    ? { ...window, reason: "thaw-hook-late" }
+    : window;
+}
+
+/** The window with this of the freezes; itself where that is no news. */
+function seeing(window: Window, { freeze, spoiltBy }: Freezes): Transition {
+  return freeze === window.freeze && spoiltBy === window.spoiltBy
+    ? stay(window)
+    : { window: { ...window, freeze, spoiltBy }, actions: [] };
+}
+
+function freezesOf({ freeze, spoiltBy }: Freezes): Freezes {
+  return { freeze, spoiltBy };
+}
+
+function asOpened(window: Opened): Opened {
+  const { openedAt, limits, attempts } = window;
+  return { openedAt, limits, attempts, ...freezesOf(window) };
+}
+
 function asEnding(window: Ending): Ending {
-  const { openedAt, limits, attempts, lockedAt, reason, wasHeld, isThawed, refusal } = window;
-  return { openedAt, limits, attempts, lockedAt, reason, wasHeld, isThawed, refusal };
+  const { lockedAt, reason, releasedBy, wasHeld, isThawed, refusal } = window;
+  return { ...asOpened(window), lockedAt, reason, releasedBy, wasHeld, isThawed, refusal };
 }
 
 function close(window: Ending, now: Instant, releasedAt: Instant | null): Transition {
-  const outcome = outcomeOf(window.reason, window.wasHeld);
+  const isGood = window.wasHeld && window.reason === "thaw";
+  const reason = isGood ? window.spoiltBy ?? window.reason : window.reason;
+  const outcome = outcomeOf(reason, window.wasHeld);
   return {
     window: {
       ...asEnding(window),
+      reason,
       phase: "closed",
       outcome,
       verdict: verdictOf(outcome),

@@ -16,6 +16,7 @@ export const LIMITS: WindowLimits = {
   freezeTimeoutMs: 30_000,
   holdTimeoutMs: 20_000,
   stallLimitMs: 7_000,
+  hookAfterThawMs: 9_000,
 };
 
 /** 2026-01-02T03:04:05Z, on a machine that was booted five seconds before. */
@@ -42,6 +43,9 @@ export const NOT_GRANTED: Refusal = refusal(
   "Run KILL QUERY 12",
 );
 
+/** When the test freezes begin: between two events of {@linkcode after}, held or not. */
+const FROZEN_AT = at(450);
+
 /** One event of each kind, the five proofs apart. */
 export const EVENTS = {
   Prepared: { type: "Prepared" },
@@ -58,6 +62,13 @@ export const EVENTS = {
   AbortRequested: { type: "AbortRequested" },
   ThawHookSeen: { type: "ThawHookSeen" },
   LockFileRemoved: { type: "LockFileRemoved" },
+  FilesystemsFrozen: { type: "FilesystemsFrozen", since: FROZEN_AT, isFromTheStart: false },
+  "FilesystemsFrozen from the start": {
+    type: "FilesystemsFrozen",
+    since: FROZEN_AT,
+    isFromTheStart: true,
+  },
+  FilesystemsThawed: { type: "FilesystemsThawed" },
   SignalReceived: { type: "SignalReceived", signal: "SIGTERM" },
   SessionLost: { type: "SessionLost", why: "main: the server closed the connection" },
   ConnectionsNearLimit: {
@@ -105,13 +116,52 @@ export const STATES = {
   securing: after("Prepared", "LockAcquired"),
   answering: after("Prepared", "LockAcquired", "Secured"),
   held: heldAnd(),
+  "held, frozen": heldAnd("FilesystemsFrozen"),
+  "held, frozen too early": after(
+    "Prepared",
+    "LockAcquired",
+    "FilesystemsFrozen",
+    "Secured",
+    "StarterAccepted",
+  ),
+  "held, frozen and thawed too early": after(
+    "Prepared",
+    "LockAcquired",
+    "FilesystemsFrozen",
+    "FilesystemsThawed",
+    "Secured",
+    "StarterAccepted",
+  ),
   "releasing, never promised": after("Prepared", "LockAcquired", "LockFileRemoved"),
   "releasing for a thaw": heldAnd("ThawRequested"),
   "releasing for the thaw hook": heldAnd("ThawHookSeen"),
   "releasing for the lock file": heldAnd("LockFileRemoved"),
   "releasing for a signal": heldAnd("SignalReceived"),
   "releasing for a full server": heldAnd("ConnectionsNearLimit"),
+  "releasing for the filesystems' thaw": heldAnd("FilesystemsFrozen", "FilesystemsThawed"),
+  "releasing for the filesystems' thaw, frozen again": heldAnd(
+    "FilesystemsFrozen",
+    "FilesystemsThawed",
+    "FilesystemsFrozen",
+  ),
   settling: heldAnd("ThawHookSeen", "ReleaseFinished equal"),
+  "settling for the thaw hook": heldAnd(
+    "FilesystemsFrozen",
+    "FilesystemsThawed",
+    "ReleaseFinished equal",
+  ),
+  "settling for the thaw hook, frozen again": heldAnd(
+    "FilesystemsFrozen",
+    "FilesystemsThawed",
+    "ReleaseFinished equal",
+    "FilesystemsFrozen",
+  ),
+  "settling for post-thaw after the thaw hook": heldAnd(
+    "FilesystemsFrozen",
+    "FilesystemsThawed",
+    "ReleaseFinished equal",
+    "ThawHookSeen",
+  ),
   closed: heldAnd("ThawRequested", "ReleaseFinished equal"),
 } as const satisfies Record<string, Window>;
 

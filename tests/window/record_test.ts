@@ -21,6 +21,9 @@ type State = Pick<
   | "locked_at"
   | "deadline"
   | "released_at"
+  | "released_by"
+  | "filesystems_frozen_at"
+  | "filesystems_thawed_at"
   | "closed_at"
   | "held_ms"
   | "was_held"
@@ -34,6 +37,9 @@ const OPEN: Omit<State, "phase"> = {
   locked_at: null,
   deadline: null,
   released_at: null,
+  released_by: null,
+  filesystems_frozen_at: null,
+  filesystems_thawed_at: null,
   closed_at: null,
   held_ms: null,
   was_held: false,
@@ -50,6 +56,25 @@ const LOCKED = {
   deadline: "2026-01-02T03:04:25.200Z",
 };
 
+/** The test freezes begin 450 ms after the opening. */
+const FROZEN = { ...LOCKED, was_held: true, filesystems_frozen_at: "2026-01-02T03:04:05.450Z" };
+
+/** Released when they were thawed, 600 ms after the opening. */
+const RELEASED_AT_THAW = {
+  ...FROZEN,
+  filesystems_thawed_at: "2026-01-02T03:04:05.600Z",
+  released_by: "filesystem-thaw",
+  reason: "filesystem-thaw",
+} as const;
+
+/** The server has confirmed it 100 ms later. */
+const SETTLING = {
+  ...RELEASED_AT_THAW,
+  phase: "settling",
+  released_at: "2026-01-02T03:04:05.700Z",
+  held_ms: 500,
+} as const;
+
 const RECORDS: Record<StateName, State> = {
   preparing: { ...OPEN, phase: "preparing", attempts: 0 },
   "preparing another attempt": { ...OPEN, phase: "preparing" },
@@ -58,32 +83,65 @@ const RECORDS: Record<StateName, State> = {
   securing: { ...LOCKED, phase: "securing" },
   answering: { ...LOCKED, phase: "answering" },
   held: { ...LOCKED, phase: "held", was_held: true },
-  "releasing, never promised": { ...LOCKED, phase: "releasing", reason: "lock-file-removed" },
-  "releasing for a thaw": { ...LOCKED, phase: "releasing", was_held: true, reason: "thaw" },
+  "held, frozen": { ...FROZEN, phase: "held" },
+  "held, frozen too early": { ...FROZEN, phase: "held" },
+  "held, frozen and thawed too early": {
+    ...FROZEN,
+    filesystems_thawed_at: "2026-01-02T03:04:05.400Z",
+    phase: "held",
+  },
+  "releasing, never promised": {
+    ...LOCKED,
+    phase: "releasing",
+    reason: "lock-file-removed",
+    released_by: "lock-file-removed",
+  },
+  "releasing for the filesystems' thaw": { ...RELEASED_AT_THAW, phase: "releasing" },
+  "releasing for the filesystems' thaw, frozen again": { ...RELEASED_AT_THAW, phase: "releasing" },
+  "settling for the thaw hook": SETTLING,
+  "settling for the thaw hook, frozen again": SETTLING,
+  "settling for post-thaw after the thaw hook": { ...SETTLING, reason: "thaw-hook" },
+  "releasing for a thaw": {
+    ...LOCKED,
+    phase: "releasing",
+    was_held: true,
+    reason: "thaw",
+    released_by: "thaw",
+  },
   "releasing for the thaw hook": {
     ...LOCKED,
     phase: "releasing",
     was_held: true,
     reason: "thaw-hook",
+    released_by: "thaw-hook",
   },
   "releasing for the lock file": {
     ...LOCKED,
     phase: "releasing",
     was_held: true,
     reason: "lock-file-removed",
+    released_by: "lock-file-removed",
   },
-  "releasing for a signal": { ...LOCKED, phase: "releasing", was_held: true, reason: "signal" },
+  "releasing for a signal": {
+    ...LOCKED,
+    phase: "releasing",
+    was_held: true,
+    reason: "signal",
+    released_by: "signal",
+  },
   "releasing for a full server": {
     ...LOCKED,
     phase: "releasing",
     was_held: true,
     reason: "connections-near-limit",
+    released_by: "connections-near-limit",
   },
   settling: {
     ...LOCKED,
     phase: "settling",
     was_held: true,
     reason: "thaw-hook",
+    released_by: "thaw-hook",
     released_at: "2026-01-02T03:04:05.600Z",
     held_ms: 400,
   },
@@ -96,6 +154,7 @@ const RECORDS: Record<StateName, State> = {
     held_ms: 400,
     outcome: "released",
     reason: "thaw",
+    released_by: "thaw",
     verdict: "application-consistent",
   },
 };

@@ -59,6 +59,60 @@ const ENDS: readonly {
     line: `Thawed: held 400 ms without a gap, application-consistent: ${MAIN}`,
   },
   {
+    name: "a thaw in time, after a freeze and the release at its end",
+    record: closed(
+      "FilesystemsFrozen",
+      "FilesystemsThawed",
+      "ThawRequested",
+      "ReleaseFinished equal",
+    ),
+    isGood: true,
+    line:
+      `Thawed: held 600 ms without a gap, disks frozen for 150 ms of it, application-consistent: ${MAIN}`,
+  },
+  {
+    name: "a thaw of filesystems that are still frozen",
+    record: closed("FilesystemsFrozen", "ThawRequested", "ReleaseFinished equal"),
+    isGood: true,
+    line:
+      `Thawed: held 500 ms without a gap, disks frozen since 2026-01-02T03:04:05.450Z, application-consistent: ${MAIN}`,
+  },
+  {
+    name: "a freeze before the answer",
+    record: closed(
+      "FilesystemsFrozen from the start",
+      "FilesystemsThawed",
+      "ThawRequested",
+      "ReleaseFinished equal",
+    ),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock did not hold over the whole freeze: the filesystems were frozen at 2026-01-02T03:04:05.450Z, before pre-freeze had answered. Take the snapshot again, with nothing else that freezes at the same time; the caller must wait for pre-freeze",
+  },
+  {
+    name: "another freeze after the release at the filesystems' thaw",
+    record: closed(
+      "FilesystemsFrozen",
+      "FilesystemsThawed",
+      "ReleaseFinished equal",
+      "FilesystemsFrozen",
+      "ThawRequested",
+    ),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock was released at 2026-01-02T03:04:05.700Z, when the filesystems were thawed, and they were frozen again before the thaw hook came. Take the snapshot again; where it happens again, set release=thaw-hook in [locktables] of /root/.my.cnf",
+  },
+  {
+    name: "no hook after the release at the filesystems' thaw",
+    record: recordOf(
+      transition(STATES["settling for the thaw hook"], EVENTS.TimePassed, at(9_600)).window,
+      DETAILS,
+    ),
+    isGood: false,
+    line:
+      "The snapshot is only crash-consistent: the lock was released at 2026-01-02T03:04:05.700Z, when the filesystems were thawed, and the thaw hook did not follow in time. Take the snapshot again; where it happens again, set release=thaw-hook in [locktables] of /root/.my.cnf",
+  },
+  {
     name: "a thaw through the hook's word",
     record: closed("ThawHookSeen", "ReleaseFinished equal", "ThawRequested"),
     isGood: true,

@@ -15,10 +15,13 @@ import {
   type WindowAction,
   type WindowEvent,
 } from "../../lib/window/window.ts";
+import { isFrozen } from "../../lib/window/freeze.ts";
 import { instanceVerdict } from "../../lib/window/verdict.ts";
 import { recordOf } from "../../lib/window/record.ts";
 import { DETAILS } from "./record_fixtures.ts";
 import { type EventName, EVENTS, LIMITS, OPENED } from "./fixtures.ts";
+
+const HOOK_AFTER_THAW_MS = LIMITS.hookAfterThawMs ?? 0;
 
 /** The event that takes a window on; random events alone hardly ever reach the interesting ones. */
 const NEXT: Record<Window["phase"], EventName> = {
@@ -58,6 +61,8 @@ const eventName = fc.oneof(
   { weight: 1, arbitrary: fc.constant("LockNotGranted" as const) },
   // rm and then our own hook: two ways into the same thaw.
   { weight: 1, arbitrary: fc.constant("LockFileRemoved" as const) },
+  // A freeze, and its end.
+  { weight: 2, arbitrary: fc.constantFrom("FilesystemsFrozen", "FilesystemsThawed") },
   { weight: 3, arbitrary: fc.constantFrom(...Object.keys(EVENTS) as EventName[]) },
 );
 
@@ -83,6 +88,14 @@ const heldSteps = randomSteps.map((steps): readonly ScriptStep[] => [
   ...steps,
 ]);
 
+/** Half of those begin with a freeze that ends, too. */
+const thawedSteps = heldSteps.map((steps): readonly ScriptStep[] => [
+  ...steps.slice(0, 4),
+  { event: "FilesystemsFrozen", forwardMs: 10, wallJumpMs: 0 },
+  { event: "FilesystemsThawed", forwardMs: 300, wallJumpMs: 0 },
+  ...steps.slice(4),
+]);
+
 /** The same after up to one attempt more than there may be, or in the middle of them. */
 const repeatedSteps = fc.tuple(fc.nat(MAX_ATTEMPTS + 1), fc.oneof(randomSteps, heldSteps)).map(
   ([times, steps]): readonly ScriptStep[] => [
@@ -94,7 +107,12 @@ const repeatedSteps = fc.tuple(fc.nat(MAX_ATTEMPTS + 1), fc.oneof(randomSteps, h
   ],
 );
 
-const script: fc.Arbitrary<readonly ScriptStep[]> = fc.oneof(randomSteps, heldSteps, repeatedSteps);
+const script: fc.Arbitrary<readonly ScriptStep[]> = fc.oneof(
+  randomSteps,
+  heldSteps,
+  thawedSteps,
+  repeatedSteps,
+);
 
 function run(steps: readonly ScriptStep[]): Step[] {
   let window: Window = openWindow(LIMITS, OPENED);
@@ -150,7 +168,7 @@ Deno.test("every sequence of events, followed by time and reports of the release
 
 Deno.test("time on the monotonic clock alone closes every window, even if no release ever reports", () => {
   const longest = Math.max(LIMITS.freezeTimeoutMs, LIMITS.holdTimeoutMs) + RELEASE_LIMIT_MS +
-    THAW_HOOK_GRACE_MS;
+    Math.max(THAW_HOOK_GRACE_MS, HOOK_AFTER_THAW_MS);
   check((steps) => {
     const started = steps.at(-1)?.now ?? OPENED;
     const end = waitUntilClosed(steps).at(-1);
@@ -264,7 +282,9 @@ Deno.test("no instance is application-consistent where no thaw came while its lo
     assert.ok(end.wasHeld);
     const release = steps.find((step) => step.actions.includes("release"));
     assert.ok(release?.before.phase === "held");
-    assert.ok(["ThawRequested", "ThawHookSeen"].includes(release.event.type));
+    assert.ok(
+      ["ThawRequested", "ThawHookSeen", "FilesystemsThawed"].includes(release.event.type),
+    );
     const thaw = steps.find(({ event, before, after }) =>
       event.type === "ThawRequested" && before !== after
     );
@@ -276,6 +296,7 @@ Deno.test("no instance is application-consistent where no thaw came while its lo
 Deno.test("application-consistent is reached only by a thaw in time, with equal coordinates, after no loss", () => {
   let reached = 0;
   let reachedThroughHook = 0;
+  let reachedThroughThaw = 0;
   check((script) => {
     const steps = [...script, ...waitUntilClosed(script)];
     const end = steps.at(-1)?.after;
@@ -310,15 +331,40 @@ Deno.test("application-consistent is reached only by a thaw in time, with equal 
     assert.ok(finished?.event.type === "ReleaseFinished");
     assert.ok(["equal", "same-session"].includes(finished.event.proof));
 
+    for (const step of steps.slice(0, releaseAt)) {
+      if (step.event.type !== "FilesystemsFrozen") continue;
+      assert.equal(step.before.phase, "held", "no freeze before the answer");
+      assert.ok(!step.event.isFromTheStart || isFrozen(step.before));
+    }
     if (release.event.type === "ThawRequested") return;
-    assert.equal(release.event.type, "ThawHookSeen");
+    if (release.event.type === "FilesystemsThawed") {
+      reachedThroughThaw += 1;
+      const heard = rest.find(({ event }) =>
+        event.type === "ThawRequested" || event.type === "ThawHookSeen"
+      );
+      assert.ok(heard !== undefined);
+      assert.ok(!isReached(plus(release.now, HOOK_AFTER_THAW_MS), heard.now), "within the bound");
+      const between = rest.slice(0, rest.indexOf(heard));
+      assert.ok(between.every(({ event }) => event.type !== "FilesystemsFrozen"));
+      if (heard.event.type === "ThawRequested") return;
+    } else {
+      assert.equal(release.event.type, "ThawHookSeen");
+    }
     reachedThroughHook += 1;
     const decided = rest.find((step) =>
       step.event.type === "ThawRequested" || step.event.type === "AbortRequested"
     );
     assert.equal(decided?.event.type, "ThawRequested");
     if (decided !== undefined && rest.indexOf(decided) > rest.indexOf(finished)) {
-      assert.ok(!isReached(plus(finished.now, THAW_HOOK_GRACE_MS), decided.now));
+      const word = rest.find(({ event }) => event.type === "ThawHookSeen");
+      const since = word !== undefined && rest.indexOf(word) > rest.indexOf(finished)
+        ? word
+        : finished;
+      assert.ok(
+        release.event.type === "ThawHookSeen"
+          ? !isReached(plus(finished.now, THAW_HOOK_GRACE_MS), decided.now)
+          : !isReached(plus(since.now, THAW_HOOK_GRACE_MS), decided.now),
+      );
       const between = rest.slice(rest.indexOf(finished), rest.indexOf(decided));
       assert.ok(between.every((step) => step.event.type !== "SignalReceived"));
     }
@@ -326,6 +372,7 @@ Deno.test("application-consistent is reached only by a thaw in time, with equal 
   // A property about nothing proves nothing.
   assert.ok(reached > 100, `only ${reached} runs reached it`);
   assert.ok(reachedThroughHook > 0, "no run reached it through the thaw hook");
+  assert.ok(reachedThroughThaw > 0, "no run reached it through the filesystems' thaw");
 });
 
 Deno.test("no jump of the wall clock and no suspend lengthens a hold", () => {

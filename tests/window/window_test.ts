@@ -71,6 +71,9 @@ const ON_ENTRY: Record<Window["phase"], readonly WindowAction[]> = {
 /** Nothing changes: the event has no meaning in this state, or no news. */
 const STAYS = "-";
 
+/** Noted in the window, which stays what it is. */
+const OWN_PHASE = "noted";
+
 // The states before the promise differ only in which event takes them on, or back.
 type Onward = "Prepared" | "LockAcquired" | "LockNotGranted" | "Secured" | "StarterAccepted";
 
@@ -84,6 +87,9 @@ const WHILE_OPENING: Record<Exclude<EventName, Onward>, string> = {
   AbortRequested: "releasing: freeze-failed",
   ThawHookSeen: "releasing: thaw-hook",
   LockFileRemoved: "releasing: lock-file-removed",
+  FilesystemsFrozen: OWN_PHASE,
+  "FilesystemsFrozen from the start": OWN_PHASE,
+  FilesystemsThawed: STAYS,
   SignalReceived: "releasing: signal",
   SessionLost: "releasing: session-lost",
   ConnectionsNearLimit: "releasing: connections-near-limit",
@@ -110,6 +116,9 @@ const NO_NEWS: Record<EventName, string> = {
   AbortRequested: STAYS,
   ThawHookSeen: STAYS,
   LockFileRemoved: STAYS,
+  FilesystemsFrozen: STAYS,
+  "FilesystemsFrozen from the start": STAYS,
+  FilesystemsThawed: STAYS,
   SignalReceived: STAYS,
   SessionLost: STAYS,
   ConnectionsNearLimit: STAYS,
@@ -132,6 +141,31 @@ const OUT_OF_TURN: Record<Onward, string> = {
 
 const OPENING = { ...WHILE_OPENING, ...OUT_OF_TURN };
 
+const HELD = {
+  ...NO_NEWS,
+  StarterLost: "releasing: starter-lost",
+  ThawRequested: "releasing: thaw",
+  AbortRequested: "releasing: freeze-failed",
+  ThawHookSeen: "releasing: thaw-hook",
+  LockFileRemoved: "releasing: lock-file-removed",
+  SignalReceived: "releasing: signal",
+  SessionLost: "releasing: session-lost",
+  ConnectionsNearLimit: "releasing: connections-near-limit",
+};
+
+/** Released at the filesystems' thaw, and the release has not reported yet. */
+const RELEASING_AT_THAW = {
+  ...NO_NEWS,
+  ThawRequested: "releasing: thaw",
+  AbortRequested: "releasing: freeze-failed",
+  ThawHookSeen: "releasing: thaw-hook",
+  "ReleaseFinished equal": "settling",
+  "ReleaseFinished same-session": "settling",
+  "ReleaseFinished moved": "closed: lost, coordinates-moved",
+  "ReleaseFinished unread": "closed: lost, coordinates-unread",
+  "ReleaseFinished cut": "closed: lost, release-unconfirmed",
+};
+
 const TABLE: Record<StateName, Record<EventName, string>> = {
   preparing: { ...OPENING, Prepared: "locking" },
   "preparing another attempt": { ...OPENING, Prepared: "locking" },
@@ -140,16 +174,14 @@ const TABLE: Record<StateName, Record<EventName, string>> = {
   securing: { ...OPENING, SecuringAdvanced: "securing", Secured: "answering" },
   answering: { ...OPENING, StarterAccepted: "held" },
   held: {
-    ...NO_NEWS,
-    StarterLost: "releasing: starter-lost",
-    ThawRequested: "releasing: thaw",
-    AbortRequested: "releasing: freeze-failed",
-    ThawHookSeen: "releasing: thaw-hook",
-    LockFileRemoved: "releasing: lock-file-removed",
-    SignalReceived: "releasing: signal",
-    SessionLost: "releasing: session-lost",
-    ConnectionsNearLimit: "releasing: connections-near-limit",
+    ...HELD,
+    FilesystemsFrozen: OWN_PHASE,
+    "FilesystemsFrozen from the start": OWN_PHASE,
   },
+  "held, frozen": { ...HELD, FilesystemsThawed: "releasing: filesystem-thaw" },
+  // Its snapshot may be of a moment before the answer: the lock stays until somebody asks.
+  "held, frozen too early": { ...HELD, FilesystemsThawed: OWN_PHASE },
+  "held, frozen and thawed too early": HELD,
   "releasing, never promised": {
     ...NO_NEWS,
     "ReleaseFinished equal": "closed: aborted, lock-file-removed",
@@ -207,6 +239,34 @@ const TABLE: Record<StateName, Record<EventName, string>> = {
     AbortRequested: "closed: aborted, freeze-failed",
     SignalReceived: "closed: lost, thaw-hook",
   },
+  "releasing for the filesystems' thaw": {
+    ...RELEASING_AT_THAW,
+    FilesystemsFrozen: OWN_PHASE,
+    "FilesystemsFrozen from the start": OWN_PHASE,
+  },
+  "releasing for the filesystems' thaw, frozen again": RELEASING_AT_THAW,
+  "settling for the thaw hook": {
+    ...NO_NEWS,
+    ThawRequested: "closed: released, thaw",
+    AbortRequested: "closed: aborted, freeze-failed",
+    ThawHookSeen: OWN_PHASE,
+    FilesystemsFrozen: OWN_PHASE,
+    "FilesystemsFrozen from the start": OWN_PHASE,
+    SignalReceived: "closed: lost, signal",
+  },
+  "settling for the thaw hook, frozen again": {
+    ...NO_NEWS,
+    ThawRequested: "closed: lost, freeze-after-release",
+    AbortRequested: "closed: aborted, freeze-failed",
+    ThawHookSeen: OWN_PHASE,
+    SignalReceived: "closed: lost, signal",
+  },
+  "settling for post-thaw after the thaw hook": {
+    ...NO_NEWS,
+    ThawRequested: "closed: released, thaw",
+    AbortRequested: "closed: aborted, freeze-failed",
+    SignalReceived: "closed: lost, thaw-hook",
+  },
   closed: NO_NEWS,
 };
 
@@ -225,7 +285,8 @@ function check(before: Window, { window, actions }: Transition, expected: string
     assert.deepEqual(actions, []);
     return;
   }
-  assert.equal(nameOf(window), expected);
+  if (expected === OWN_PHASE) assert.notEqual(window, before);
+  assert.equal(nameOf(window), expected === OWN_PHASE ? nameOf(before) : expected);
   assert.deepEqual(actions, window.phase === before.phase ? [] : ON_ENTRY[window.phase]);
 }
 
@@ -247,6 +308,8 @@ Deno.test("every phase has a state in the table, named after it", () => {
   }
 });
 
+const HOOK_AFTER_THAW_MS = LIMITS.hookAfterThawMs ?? 0;
+
 /** What each state waits for, in milliseconds since the window was opened. */
 const DEADLINES: Record<StateName, { readonly ms: number | null; readonly then: string }> = {
   preparing: { ms: LIMITS.freezeTimeoutMs, then: "releasing: freeze-timeout" },
@@ -258,6 +321,12 @@ const DEADLINES: Record<StateName, { readonly ms: number | null; readonly then: 
   securing: { ms: 200 + LIMITS.stallLimitMs, then: "releasing: stall-limit" },
   answering: { ms: 200 + LIMITS.stallLimitMs, then: "releasing: stall-limit" },
   held: { ms: 200 + LIMITS.holdTimeoutMs, then: "releasing: hold-timeout" },
+  "held, frozen": { ms: 200 + LIMITS.holdTimeoutMs, then: "releasing: hold-timeout" },
+  "held, frozen too early": { ms: 200 + LIMITS.holdTimeoutMs, then: "releasing: hold-timeout" },
+  "held, frozen and thawed too early": {
+    ms: 200 + LIMITS.holdTimeoutMs,
+    then: "releasing: hold-timeout",
+  },
   "releasing, never promised": {
     ms: 300 + RELEASE_LIMIT_MS,
     then: "closed: aborted, lock-file-removed",
@@ -276,7 +345,28 @@ const DEADLINES: Record<StateName, { readonly ms: number | null; readonly then: 
     ms: 500 + RELEASE_LIMIT_MS,
     then: "closed: expired, connections-near-limit",
   },
+  "releasing for the filesystems' thaw": {
+    ms: 600 + RELEASE_LIMIT_MS,
+    then: "closed: lost, release-unconfirmed",
+  },
+  "releasing for the filesystems' thaw, frozen again": {
+    ms: 600 + RELEASE_LIMIT_MS,
+    then: "closed: lost, release-unconfirmed",
+  },
   settling: { ms: 600 + THAW_HOOK_GRACE_MS, then: "closed: lost, thaw-hook" },
+  // From the thaw at 600 ms, and not from the end of the release.
+  "settling for the thaw hook": {
+    ms: 600 + HOOK_AFTER_THAW_MS,
+    then: "closed: lost, thaw-hook-late",
+  },
+  "settling for the thaw hook, frozen again": {
+    ms: 600 + HOOK_AFTER_THAW_MS,
+    then: "closed: lost, thaw-hook-late",
+  },
+  "settling for post-thaw after the thaw hook": {
+    ms: 800 + THAW_HOOK_GRACE_MS,
+    then: "closed: lost, thaw-hook",
+  },
   closed: { ms: null, then: STAYS },
 };
 
@@ -346,6 +436,19 @@ const TOO_LATE: readonly (readonly [StateName, EventName, string, readonly Windo
   ["locking", "ReleaseFinished equal", "releasing: freeze-timeout", ["release"]],
   ["held", "ReleaseFinished equal", "releasing: hold-timeout", ["release"]],
   ["settling", "ThawRequested", "closed: lost, thaw-hook", ["close"]],
+  ["settling for the thaw hook", "ThawRequested", "closed: lost, thaw-hook-late", ["close"]],
+  ["settling for the thaw hook", "ThawHookSeen", "closed: lost, thaw-hook-late", ["close"]],
+  ["settling for the thaw hook", "AbortRequested", "closed: lost, thaw-hook-late", ["close"]],
+  ["held, frozen", "FilesystemsThawed", "releasing: hold-timeout", ["release"]],
+  // A release that took longer than the hook may.
+  ["releasing for the filesystems' thaw", "ThawRequested", "releasing: thaw-hook-late", []],
+  ["releasing for the filesystems' thaw", "ThawHookSeen", "releasing: thaw-hook-late", []],
+  [
+    "releasing for the filesystems' thaw",
+    "ReleaseFinished equal",
+    "closed: lost, thaw-hook-late",
+    ["close"],
+  ],
   // A release that reports late still knows more than the clock.
   ["releasing for a thaw", "ReleaseFinished equal", "closed: released, thaw", ["close"]],
   ["releasing for a thaw", "ReleaseFinished moved", "closed: lost, coordinates-moved", ["close"]],
@@ -359,6 +462,8 @@ for (const [state, name, expected, actions] of TOO_LATE) {
     assert.deepEqual(next.actions, actions);
   });
 }
+
+const AT_THAW = ["FilesystemsFrozen", "FilesystemsThawed"] as const;
 
 /** Who came first decides; a second word during the same release does not. */
 const SECOND_WORDS: readonly (readonly [readonly EventName[], string])[] = [
@@ -401,6 +506,67 @@ const SECOND_WORDS: readonly (readonly [readonly EventName[], string])[] = [
   [["ThawHookSeen", "ReleaseFinished equal", "ThawRequested"], "closed: released, thaw"],
   [["ThawHookSeen", "ReleaseFinished same-session", "ThawRequested"], "closed: released, thaw"],
   [["ThawHookSeen", "AbortRequested", "ReleaseFinished equal"], "closed: aborted, freeze-failed"],
+  // A freeze under the lock, and the end of it that releases the lock.
+  [["FilesystemsFrozen", "ThawRequested", "ReleaseFinished equal"], "closed: released, thaw"],
+  [[...AT_THAW, "ReleaseFinished equal", "ThawRequested"], "closed: released, thaw"],
+  [[...AT_THAW, "ThawRequested", "ReleaseFinished equal"], "closed: released, thaw"],
+  [
+    [...AT_THAW, "ThawHookSeen", "ReleaseFinished equal", "ThawRequested"],
+    "closed: released, thaw",
+  ],
+  [
+    [...AT_THAW, "ReleaseFinished equal", "ThawHookSeen", "ThawRequested"],
+    "closed: released, thaw",
+  ],
+  [[...AT_THAW, "ThawRequested", "ReleaseFinished moved"], "closed: lost, coordinates-moved"],
+  [
+    [...AT_THAW, "ReleaseFinished equal", "LockFileRemoved", "ThawRequested"],
+    "closed: released, thaw",
+  ],
+  // VMware Tools thaw first and then call freezeFail.
+  [[...AT_THAW, "ReleaseFinished equal", "AbortRequested"], "closed: aborted, freeze-failed"],
+  [[...AT_THAW, "AbortRequested", "ReleaseFinished equal"], "closed: aborted, freeze-failed"],
+  // A later freeze, before the hook has come or after it.
+  [
+    [...AT_THAW, "FilesystemsFrozen", "ReleaseFinished equal", "ThawRequested"],
+    "closed: lost, freeze-after-release",
+  ],
+  [
+    [...AT_THAW, "FilesystemsFrozen", "ThawRequested", "ReleaseFinished equal"],
+    "closed: lost, freeze-after-release",
+  ],
+  [
+    [
+      ...AT_THAW,
+      "ReleaseFinished equal",
+      "FilesystemsFrozen",
+      "FilesystemsThawed",
+      "ThawRequested",
+    ],
+    "closed: lost, freeze-after-release",
+  ],
+  [
+    [...AT_THAW, "ReleaseFinished equal", "FilesystemsFrozen", "ThawHookSeen", "ThawRequested"],
+    "closed: lost, freeze-after-release",
+  ],
+  [
+    [...AT_THAW, "ReleaseFinished equal", "ThawHookSeen", "FilesystemsFrozen", "ThawRequested"],
+    "closed: released, thaw",
+  ],
+  [
+    [...AT_THAW, "ReleaseFinished equal", "FilesystemsFrozen", "AbortRequested"],
+    "closed: aborted, freeze-failed",
+  ],
+  // One that was there before the sensor: what was taken of it was perhaps not taken under the lock.
+  [
+    [
+      "FilesystemsFrozen from the start",
+      "FilesystemsThawed",
+      "ThawRequested",
+      "ReleaseFinished equal",
+    ],
+    "closed: lost, freeze-too-early",
+  ],
 ];
 
 for (const [names, expected] of SECOND_WORDS) {
@@ -668,6 +834,10 @@ const OUTCOMES: Record<Reason, readonly [whenHeld: Outcome, otherwise: Outcome]>
   "not-secured": ["failed", "failed"],
   "coordinates-moved": ["lost", "lost"],
   "coordinates-unread": ["lost", "lost"],
+  "filesystem-thaw": ["lost", "aborted"],
+  "thaw-hook-late": ["lost", "lost"],
+  "freeze-too-early": ["lost", "lost"],
+  "freeze-after-release": ["lost", "lost"],
   "release-unconfirmed": ["lost", "failed"],
   "locker-died": ["lost", "failed"],
 };
@@ -705,6 +875,18 @@ const SPOILT: readonly (readonly [readonly EventName[], equal: Verdict])[] = [
   [["ThawRequested", "ReleaseFinished unread"], "application-consistent"],
   [["ThawRequested", "ReleaseFinished cut"], "application-consistent"],
   [["ThawHookSeen", "ThawRequested", "ReleaseFinished moved"], "application-consistent"],
+  // Released at the filesystems' thaw, and the hook has come before the proof was read.
+  [[...AT_THAW, "ThawRequested", "ReleaseFinished moved"], "application-consistent"],
+  [[...AT_THAW, "ReleaseFinished moved"], "crash-consistent"],
+  // A freeze that speaks against the window speaks against each instance.
+  [
+    [...AT_THAW, "FilesystemsFrozen", "ThawRequested", "ReleaseFinished moved"],
+    "crash-consistent",
+  ],
+  [
+    ["FilesystemsFrozen from the start", "ThawRequested", "ReleaseFinished moved"],
+    "crash-consistent",
+  ],
   // Nobody has said that the snapshot was done by then.
   [["ThawHookSeen", "ReleaseFinished moved"], "crash-consistent"],
   [["ThawHookSeen", "ReleaseFinished unread"], "crash-consistent"],
@@ -735,4 +917,46 @@ Deno.test("without the promise no instance is worth more than its window", () =>
   const window = after("Prepared", "LockAcquired", "ThawRequested", "ReleaseFinished equal");
   assert.ok(window.phase === "closed");
   assert.equal(instanceVerdict(window, "equal"), "not-quiesced");
+});
+
+Deno.test("where the thaw of the filesystems does not mean that the snapshot is taken, it releases nothing", () => {
+  const limits = { ...LIMITS, hookAfterThawMs: null };
+  const frozen: Window = { ...heldAnd("FilesystemsFrozen"), limits };
+  const thawed = transition(frozen, EVENTS.FilesystemsThawed, at(600));
+  assert.equal(thawed.window.phase, "held");
+  assert.deepEqual(thawed.actions, []);
+  assert.deepEqual(thawed.window.freeze, { frozenAt: at(450), thawedAt: at(600) });
+  const asked = transition(thawed.window, EVENTS.ThawRequested, at(700)).window;
+  const closed = transition(asked, EVENTS["ReleaseFinished equal"], at(710)).window;
+  assert.equal(nameOf(closed), "closed: released, thaw");
+});
+
+Deno.test("a freeze before the answer spoils every end that would be good, over or not by then", () => {
+  const early: readonly (readonly EventName[])[] = [
+    ["Prepared", "LockAcquired", "FilesystemsFrozen", "FilesystemsThawed", "Secured"],
+    ["Prepared", "LockAcquired", "Secured", "FilesystemsFrozen", "FilesystemsThawed"],
+    ["Prepared", "LockAcquired", "Secured", "FilesystemsFrozen"],
+    ["Prepared", "FilesystemsFrozen", "FilesystemsThawed", "LockAcquired", "Secured"],
+  ];
+  // A freeze that is as it should be does not make up for it.
+  const later: readonly (readonly EventName[])[] = [[], ["FilesystemsThawed"], AT_THAW];
+  for (const events of early) {
+    for (const more of later) {
+      const closed = after(
+        ...events,
+        "StarterAccepted",
+        ...more,
+        "ThawRequested",
+        "ReleaseFinished equal",
+      );
+      assert.equal(nameOf(closed), "closed: lost, freeze-too-early", [...events, ...more].join());
+    }
+  }
+});
+
+Deno.test("a freeze that lasts when the lock is released by the hook gets its end in the record", () => {
+  const released = heldAnd("FilesystemsFrozen", "ThawHookSeen", "FilesystemsThawed");
+  assert.deepEqual(released.freeze, { frozenAt: at(450), thawedAt: at(700) });
+  const closed = heldAnd("FilesystemsFrozen", "ThawRequested", "ReleaseFinished equal");
+  assert.deepEqual(closed.freeze, { frozenAt: at(450), thawedAt: null });
 });
