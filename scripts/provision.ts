@@ -45,8 +45,9 @@ const TEST_PACKAGES = [
   "curl",
   "wget",
   "openssl",
-  // A filesystem to freeze.
+  // Filesystems to freeze.
   "xfsprogs",
+  "btrfs-progs",
   // Reads the manual page, and says what is wrong with it.
   "mandoc",
 ];

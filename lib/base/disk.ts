@@ -17,10 +17,14 @@ const PROBE_NAME = "probe.tmp";
  * it is frozen, and changes nothing. To be awaited before anything that would wait on the main
  * thread. By a rename of what is not there: that asks for the right to write before it looks, while
  * `mkdir` of a mount point asks the filesystem above.
+ * @returns `writable` where it got as far as to look
  */
-export async function diskAnswered(directory: string): Promise<void> {
+export async function diskAnswered(directory: string): Promise<"writable" | "failed"> {
   const path = `${directory}/${PROBE_NAME}`;
-  await Deno.rename(path, path).catch(() => {});
+  return await Deno.rename(path, path).then(
+    () => "failed", // of a name that is never there
+    (error) => error instanceof Deno.errors.NotFound ? "writable" : "failed",
+  );
 }
 
 /**

@@ -21,6 +21,8 @@ export const RESERVED_FILE = `${RECORD_FILE}.tmp`;
 export const CLOSING_FILE = `${STATE_DIR}/closing.tmp`;
 /** What check writes to see whether it can: of its own, a window's files are not touched. */
 export const WRITE_PROBE_NAME = "check.tmp";
+/** An empty directory of the freeze sensor's: in it nobody else's call keeps its own waiting. */
+export const FREEZE_SENSOR_DIR = `${STATE_DIR}/freeze-sensor`;
 /** Closed windows, one JSON object a line, oldest first. */
 export const HISTORY_FILE = `${STATE_DIR}/history.jsonl`;
 

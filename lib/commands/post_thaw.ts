@@ -12,6 +12,7 @@ import { isGoodEnd, isUnseenEnd } from "../window/verdict.ts";
 import { atMost } from "../base/at_most.ts";
 import { systemClock } from "../base/clock.ts";
 import { silentDisk } from "../base/disk.ts";
+import { hasEnded } from "../base/ended.ts";
 import { runErrand } from "../base/errand.ts";
 import { SYNC_PROGRAMS } from "../locker/flush.ts";
 import { exists, readIfThere, removeIfThere } from "../base/files.ts";
@@ -126,14 +127,16 @@ export async function closeFreezeWindow(isAborted: boolean): Promise<Closing> {
   const deadline = performance.now() + STARTING_LIMIT_MS;
   while (true) {
     const closing = await closeByLocker(word);
-    if (closing !== null) return closing;
+    if (closing !== null && closing !== "ended") return closing;
     if (!exists(RUN_DIR)) return { kind: "nothing" };
     const right = await takeOpeningRight();
     if (isRefusal(right)) return { kind: "no-answer", detail: `${right.summary}. ${right.hint}` };
     if (right !== null) {
       try {
+        if (closing === "ended") return await closeWithoutLocker("sessions may be open");
         // Asked again: a pre-freeze may just have finished. With the right none can begin.
-        return await closeByLocker(word) ?? await closeWithoutLocker();
+        const closed = await closeByLocker(word);
+        return closed === null || closed === "ended" ? await closeWithoutLocker() : closed;
       } finally {
         right.release();
       }
@@ -164,14 +167,18 @@ function releaseBlindly(untrusted: Refusal): Refusal {
   };
 }
 
-/** Has the locker close the window; null where there is no locker. */
-async function closeByLocker(word: ControlWord): Promise<Closing | null> {
+/**
+ * Has the locker close the window; null where there is no locker, `ended` where it has ended and the
+ * kernel still keeps its sockets.
+ */
+async function closeByLocker(word: ControlWord): Promise<Closing | "ended" | null> {
   const answer = await askLocker(word, VERDICT_LIMIT_MS);
   switch (answer.kind) {
     case "answered":
       await atMost(answer.gone, END_LIMIT_MS, null);
       return { kind: "closed", record: answer.record };
     case "no-answer":
+      if (isLockerEnded()) return "ended";
       // When it can work again it finds this and releases at once.
       removeIfThere(WAIT_FOR_SNAPSHOT);
       return { kind: "no-answer", detail: await cutSilentLocker() };
@@ -182,8 +189,13 @@ async function closeByLocker(word: ControlWord): Promise<Closing | null> {
   }
 }
 
+function isLockerEnded(): boolean {
+  const window = parseRecord(readIfThere(WINDOW_FILE));
+  return window !== null && hasEnded(window.locker_pid);
+}
+
 /** The locker is gone: what it wrote down in /run says how the window ended, or that it died. */
-async function closeWithoutLocker(): Promise<Closing> {
+async function closeWithoutLocker(sessions?: "sessions may be open"): Promise<Closing> {
   const text = readIfThere(WINDOW_FILE);
   const last = parseRecord(text);
   if (last === null) {
@@ -193,7 +205,7 @@ async function closeWithoutLocker(): Promise<Closing> {
   const record = last.outcome === null ? recordOfDeadLocker(last, systemClock.now()) : last;
   if (last.outcome === null) {
     // Its socket is closed, which ends a lock that is held; on MySQL not one that still waits.
-    if (!last.was_held) await killSessions(last);
+    if (!last.was_held || sessions !== undefined) await killSessions(last);
     // Only on this path: a locker that could, has written its record itself.
     const written = await runErrand<Refusal | null>(
       "close-record",

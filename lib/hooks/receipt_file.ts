@@ -3,6 +3,7 @@ import { emptyReceipt, parseReceipt, type Receipt } from "./receipt.ts";
 import { EXIT, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
 import { exists, readIfThere, removeIfThere, replaceFileOnDisk, unusable } from "../base/files.ts";
 import {
+  FREEZE_SENSOR_DIR,
   HISTORY_FILE,
   RECEIPT_FILE,
   RECORD_FILE,
@@ -58,7 +59,7 @@ export function removeReceipt(receipt: Receipt): readonly string[] {
   const files = [
     RECEIPT_FILE,
     ...(receipt.own_directories.includes(STATE_DIR)
-      ? [RECORD_FILE, RESERVED_FILE, HISTORY_FILE]
+      ? [RECORD_FILE, RESERVED_FILE, HISTORY_FILE, FREEZE_SENSOR_DIR]
       : []),
   ].filter(exists);
   for (const path of files) removeIfThere(path);

@@ -2,6 +2,7 @@
 import { sleep } from "../base/sleep.ts";
 import { LOCK_WAIT_TIMEOUT } from "../mysql/errors.ts";
 import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
+import { CALLER_TABLE } from "../callers/table.ts";
 import { atMost } from "../base/at_most.ts";
 import { DISK_SILENT } from "../base/disk.ts";
 import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../base/paths.ts";
@@ -10,6 +11,7 @@ import { weakestProof } from "../window/verdict.ts";
 import { leftMs, waitForBlockers } from "./blockers.ts";
 import type { ControlServer } from "./control_server.ts";
 import { defect } from "./defect.ts";
+import { noFreezeSeen } from "./freeze_sensor.ts";
 import { openInstances } from "./prepare.ts";
 import type { LockerRun } from "./run.ts";
 import { secure } from "./secure.ts";
@@ -86,6 +88,8 @@ async function close(run: LockerRun, { control, stopWatching, over }: LockerEnds
   const { wasHeld, refusal } = run.window;
   const { runDirectory } = run.ports;
   stopWatching();
+  run.sensor?.stop();
+  warnOfNoFreeze(run);
   // In memory first: that is never frozen, and what is left there is what a late thaw finds.
   if (wasHeld) runDirectory.writeWindowFile(run.record());
   for (const path of [WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT]) runDirectory.remove(path);
@@ -104,6 +108,14 @@ async function close(run: LockerRun, { control, stopWatching, over }: LockerEnds
   // Until now it was the only trace of how the window closed; the next one has its own.
   if (isTold && runDirectory.windowFileIs(run.windowId)) runDirectory.remove(WINDOW_FILE);
   over();
+}
+
+/** Null drivers and mounts that are left out look the same as a freeze that was forgotten. */
+function warnOfNoFreeze(run: LockerRun): void {
+  const { window, caller, freezePlaces } = run;
+  if (window.phase !== "closed" || window.outcome !== "released" || window.freeze !== null) return;
+  if (caller === null || !CALLER_TABLE[caller].freezesFilesystems) return;
+  if (freezePlaces.length > 0) run.warn(noFreezeSeen(caller, freezePlaces));
 }
 
 function stillFrozen(limitMs: number): Refusal {

@@ -24,6 +24,11 @@ export interface LockerLimits {
    */
   readonly reserveShare: number;
   readonly reserveMs: number;
+  /**
+   * How long the freeze sensor's places are looked for: healthy disks answer in milliseconds, and a
+   * window without a sensor is as good as one with it.
+   */
+  readonly freezePlacesMs: number;
   /** How long whoever waits for the verdict waits for the disk too: the disk may be frozen. */
   readonly finalRecordMs: number;
   /** How long a released locker stays for a disk that is still frozen, to write its record. */
@@ -40,6 +45,7 @@ export const LOCKER_LIMITS: LockerLimits = {
   flushEverythingShare: 0.5,
   reserveShare: 0.5,
   reserveMs: 5_000,
+  freezePlacesMs: 500,
   finalRecordMs: 1_000,
   frozenDiskMs: 60_000,
 };

@@ -3,8 +3,10 @@ import type { Refusal } from "../base/refusal.ts";
 import type { Instance, InstanceOptions } from "../mysql/instance.ts";
 import { instanceSocket } from "../options/instance_socket.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
+import { diskAnswered } from "../base/disk.ts";
 import { removeIfThere } from "../base/files.ts";
 import { type Flush, flushEverything, flushFilesystemsOf } from "./flush.ts";
+import { freezePlaces } from "./freeze_places.ts";
 import { closeRecord, type ReservedRecord, reserveRecord } from "./record_file.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { type ControlHandlers, type ControlServer, openControlServer } from "./control_server.ts";
@@ -43,6 +45,14 @@ export interface DiskPort {
   closeRecord(record: WindowRecord): Promise<Refusal | null>;
 }
 
+/** What the freeze sensor asks. Neither call waits on the main thread. */
+export interface FreezePort {
+  /** Where freezes of these directories' filesystems can be seen; waits for disks. */
+  places(dataDirectories: readonly string[]): Promise<readonly string[]>;
+  /** Asks the filesystem of a directory for the right to write; waits as long as it is frozen. */
+  ask(directory: string): Promise<void>;
+}
+
 /** A server as the option file has it; `socket` is null where it is to be found. */
 export type ConfiguredInstance = Omit<InstanceOptions, "socket"> & {
   readonly socket: string | null;
@@ -53,6 +63,7 @@ export interface LockerPorts {
   readonly clock: Clock;
   readonly runDirectory: RunDirectoryPort;
   readonly disk: DiskPort;
+  readonly freezes: FreezePort;
   openInstance(options: ConfiguredInstance): Promise<Instance | Refusal>;
   /** Calls back for each signal that asks the locker to end. */
   onSignal(handler: (signal: string) => void): void;
@@ -76,6 +87,10 @@ export const systemPorts: LockerPorts = {
     openControlServer,
   },
   disk: { flushEverything, flushFilesystemsOf, reserveRecord, closeRecord },
+  freezes: {
+    places: freezePlaces,
+    ask: async (directory) => void await diskAnswered(directory),
+  },
   async openInstance(options) {
     // Here and not above: `sync` is at work while the driver is being parsed.
     const { openInstance } = await import("../mysql/open_instance.ts");

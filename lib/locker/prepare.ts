@@ -12,7 +12,11 @@ export async function prepareAll(run: LockerRun): Promise<Refusal | null> {
   // A server that refuses is reported at once, whatever a filesystem of others does.
   const refusal = await openInstances(run) ?? await disk;
   if (refusal !== null) return refusal;
-  const unwritten = await flushInstances(run);
+  const [unwritten, places] = await Promise.all([
+    flushInstances(run),
+    atMost(run.ports.freezes.places(dataDirectories(run)), run.limits.freezePlacesMs, []),
+  ]);
+  run.freezePlaces = places;
   if (unwritten !== null) return unwritten;
   run.mark("written out");
   return null;

@@ -3,6 +3,7 @@ import type { Caller } from "../callers/table.ts";
 import type { Instance } from "../mysql/instance.ts";
 import type { Settings } from "../options/settings.ts";
 import { elapsedMs, type Instant } from "../base/clock.ts";
+import type { FreezeSensor } from "./freeze_sensor.ts";
 import type { Flush } from "./flush.ts";
 import { VERSION } from "../base/version.ts";
 import {
@@ -28,6 +29,7 @@ export interface LockerRequest {
 /** What the parts share. `window` and `detail` are changed by the loop alone. */
 export interface LockerRun {
   readonly settings: Settings;
+  readonly caller: Caller | null;
   readonly starter: StarterLink;
   readonly ports: LockerPorts;
   readonly limits: LockerLimits;
@@ -40,6 +42,10 @@ export interface LockerRun {
   detail: string | null;
   /** The `sync` that is under way, to be abandoned at the release. */
   flushing: Flush | null;
+  /** Where the freeze sensor looks. */
+  freezePlaces: readonly string[];
+  /** The freeze sensor, from the lock on. */
+  sensor: FreezeSensor | null;
   /** Tells the window what happened, and has done what it decides. */
   readonly dispatch: (event: WindowEvent) => void;
   now(): Instant;
@@ -66,6 +72,7 @@ export function beginRun(
   const { freezeTimeoutMs, holdTimeoutMs, stallLimitMs } = settings;
   const run: LockerRun = {
     settings,
+    caller,
     starter,
     ports,
     limits,
@@ -83,6 +90,8 @@ export function beginRun(
     ),
     detail: null,
     flushing: null,
+    freezePlaces: [],
+    sensor: null,
     dispatch,
     now,
     warn(warning, most = Infinity) {

@@ -4,6 +4,7 @@ import { isRefusal, type Refusal } from "../base/refusal.ts";
 import { RECORD_FILE, WAIT_FOR_LOCK } from "../base/paths.ts";
 import { asPromised } from "../window/window.ts";
 import { dataDirectories, flushInstances } from "./prepare.ts";
+import { startFreezeSensor } from "./freeze_sensor.ts";
 import type { LockerRun } from "./run.ts";
 
 /** What is awaited under the lock, as `stall_limit` names it. */
@@ -24,6 +25,7 @@ export async function secure(run: LockerRun): Promise<void> {
   // Asked first, so that the servers answer while `sync` is being started.
   const reading = Promise.all(instances.map((instance) => instance.readCoordinates()));
   const writingData = flushLocked(run, advance);
+  beginToSense(run);
   const unread = (await reading).find(isRefusal);
   if (unread !== undefined) return dispatch({ type: "SecuringFailed", refusal: unread });
   run.mark("coordinates read");
@@ -47,6 +49,21 @@ export async function secure(run: LockerRun): Promise<void> {
   run.ports.runDirectory.writeWindowFile(run.record(asPromised(run.window)));
   run.ports.runDirectory.remove(WAIT_FOR_LOCK);
   dispatch({ type: "Secured" });
+}
+
+/** Not before the lock: what is frozen and thawed until then has nothing to do with this window. */
+function beginToSense(run: LockerRun): void {
+  const { ports, dispatch } = run;
+  run.sensor ??= startFreezeSensor(ports.freezes, ports.clock, run.freezePlaces, {
+    onFrozen(since, isFromTheStart) {
+      run.mark("filesystems frozen");
+      dispatch({ type: "FilesystemsFrozen", since, isFromTheStart });
+    },
+    onThawed() {
+      run.mark("filesystems thawed");
+      dispatch({ type: "FilesystemsThawed" });
+    },
+  });
 }
 
 /** Puts on disk what the servers have written, and what is still in their memory. */

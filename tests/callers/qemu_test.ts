@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { QEMU_AGENT_SUITES, type QemuAgentSuite } from "../../scripts/provision.ts";
 import { openBlocker } from "../support/blocker.ts";
 import { type DiskGuest, testOnEachDisk } from "../support/disk_guest.ts";
-import { sleep, until } from "../support/guest.ts";
+import { assertFrozenInsideLock, sleep, until } from "../support/guest.ts";
 import { placeHooks } from "../support/hooks.ts";
 import {
   type AgentReply,
@@ -84,6 +84,8 @@ async function assertWholeCycle(guest: DiskGuest, agent: QemuAgent): Promise<voi
   assert.equal(window, null);
   assert.deepEqual([last?.outcome, last?.verdict], ["released", "application-consistent"]);
   assert.ok((last?.held_ms ?? 0) >= 300);
+  assertFrozenInsideLock(last, 300);
+  assert.deepEqual(last?.warnings, []);
   await write.finished(2_000);
   await file.done;
   await guest.assertNothingLeft();

@@ -18,7 +18,13 @@ import type { InstanceFacts } from "../../lib/mysql/server_facts.ts";
 import { METHODS } from "../../lib/mysql/methods.ts";
 import type { Settings } from "../../lib/options/settings.ts";
 import { isRefusal, type Refusal } from "../../lib/base/refusal.ts";
-import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../../lib/base/paths.ts";
+import type { Caller } from "../../lib/callers/table.ts";
+import {
+  FREEZE_SENSOR_DIR,
+  WAIT_FOR_LOCK,
+  WAIT_FOR_SNAPSHOT,
+  WINDOW_FILE,
+} from "../../lib/base/paths.ts";
 import type { WindowRecord } from "../../lib/window/record.ts";
 
 /** What one answer of the world is, and after how many milliseconds it comes; null: never. */
@@ -59,6 +65,11 @@ export interface FakeGuest {
   readonly acceptsAfterMs?: number | null;
   /** Whether pre-freeze is there to be told; default: it is. */
   readonly hasStarter?: boolean;
+  /** Who calls; default: a caller that does not say it. */
+  readonly caller?: Caller;
+  /** Where freezes can be seen; default: at one place. How long that is looked for; null: for ever. */
+  readonly freezePlaces?: readonly string[];
+  readonly findsPlacesAfterMs?: number | null;
 }
 
 /** One window in the fake world. */
@@ -81,6 +92,16 @@ export interface FakeWorld {
   hookWord(): void;
   removeLockFile(): void;
   signal(name: string): void;
+  /** The filesystem of a place takes no writes from now on, or takes them again. */
+  freeze(place?: string): void;
+  unfreeze(place?: string): void;
+  /** One call to a place gets no CPU from now on, while all others do; ends with `feed`. */
+  starveOne(place?: string): void;
+  /** No thread of the pool gets CPU from now on, or all get it again. */
+  starve(): void;
+  feed(): void;
+  /** How often a place, or the run directory, has been asked. */
+  asked(place?: string): number;
   starterDies(): void;
   loseSession(at: number, why: string): void;
   crowd(at: number, why: string): void;
@@ -91,6 +112,9 @@ export interface FakeWorld {
   failure(): unknown;
   restore(): void;
 }
+
+/** Where the sensor looks unless a test says otherwise. */
+const PLACE = FREEZE_SENSOR_DIR;
 
 const SETTINGS: Settings = {
   method: "auto",
@@ -133,6 +157,11 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
   let onSignal: (signal: string) => void = () => {};
   let isWatched = false;
   let waiting = 0;
+  const asks: string[] = [];
+  const freezing = new Map<string, PromiseWithResolvers<void>>();
+  let starving: PromiseWithResolvers<void> | null = null;
+  let starvingOne: string | null = null;
+  let starved: PromiseWithResolvers<void> | null = null;
 
   const doing = async <T>(what: string, { afterMs, value }: Answer<T>): Promise<T> => {
     log.push(what);
@@ -185,6 +214,22 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
         const refused = await doing("close record", guest.closeRecord ?? GOOD);
         if (refused === null) closed.push(record);
         return refused;
+      },
+    },
+    freezes: {
+      async places() {
+        const { findsPlacesAfterMs: afterMs = 0, freezePlaces = [PLACE] } = guest;
+        return await doing("places", { afterMs, value: freezePlaces });
+      },
+      async ask(directory) {
+        asks.push(directory);
+        if (directory === starvingOne) {
+          starvingOne = null;
+          await (starved = Promise.withResolvers()).promise;
+        }
+        while (starving !== null || freezing.has(directory)) {
+          await (starving ?? freezing.get(directory))?.promise;
+        }
       },
     },
     async openInstance(options) {
@@ -261,7 +306,7 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
   const { acceptsAfterMs = 0, hasStarter = true } = guest;
   runLocker({
     settings,
-    caller: "qemu",
+    caller: guest.caller ?? null,
     warnings: [],
     starter: {
       send(message) {
@@ -300,6 +345,19 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
     hookWord: () => isWatched && hook.onHook(),
     removeLockFile: () => isWatched && hook.onRemoved(),
     signal: (name) => onSignal(name),
+    freeze: (place = PLACE) => void freezing.set(place, Promise.withResolvers()),
+    unfreeze(place = PLACE) {
+      freezing.get(place)?.resolve();
+      freezing.delete(place);
+    },
+    starveOne: (place = PLACE) => void (starvingOne = place),
+    starve: () => void (starving = Promise.withResolvers()),
+    feed() {
+      starving?.resolve();
+      starved?.resolve();
+      starving = null;
+    },
+    asked: (place = PLACE) => asks.filter((one) => one === place).length,
     starterDies: () => accepted.resolve(false),
     loseSession: (at, why) => opened[at]?.onLost(why),
     crowd: (at, why) => opened[at]?.onCrowded(why),

@@ -8,7 +8,7 @@ import { openSandbox, type Sandbox } from "./sandbox.ts";
 import { discard, type Flavor, startServer } from "./server.ts";
 
 /** Filesystems that hold databases, and can be frozen. */
-export type Filesystem = "ext4" | "xfs";
+export type Filesystem = "ext4" | "xfs" | "btrfs";
 
 /** A guest with a disk. */
 export interface DiskGuest extends Guest {
@@ -26,6 +26,9 @@ export interface Disk {
   assertOwn(pid: number, path?: string): Promise<void>;
   /** To be called before each freeze: the watchdog thaws the disk {@linkcode THAW_AFTER_S} later. */
   keepFromStayingFrozen(): Promise<void>;
+  /** FIFREEZE and FITHAW, as a caller's agent would. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
   /** Starts to write a file to it; a write to a frozen disk waits. */
   write(): DiskWrite;
 }
@@ -45,6 +48,7 @@ truncate -s 640M "$1"
 case $2 in
   ext4) mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$1" ;;
   xfs) mkfs.xfs -q "$1" ;;
+  btrfs) mkfs.btrfs -q "$1" >/dev/null ;;
 esac
 mkdir "$3"
 mount -o loop,noatime "$1" "$3"
@@ -77,6 +81,10 @@ export async function openDiskGuest(flavor: Flavor, filesystem: Filesystem): Pro
   );
   assert.equal(made.code, 0, made.stderr);
   const watchdog = startWatchdog(sandbox, path);
+  const fsfreeze = async (option: string) => {
+    const { code, stderr } = await sandbox.sh(`fsfreeze ${option} ${path}`);
+    assert.equal(code, 0, stderr);
+  };
   const endDisk = async () => {
     // First: what waits for a frozen disk cannot even be killed.
     await watchdog.end();
@@ -95,6 +103,12 @@ export async function openDiskGuest(flavor: Flavor, filesystem: Filesystem): Pro
         path,
         assertOwn: (pid, at = path) => assertLoopMount(pid, at),
         keepFromStayingFrozen: () => watchdog.rearm(),
+        async freeze() {
+          await assertLoopMount(sandbox.keeperPid, path);
+          await watchdog.rearm();
+          await fsfreeze("--freeze");
+        },
+        thaw: () => fsfreeze("--unfreeze"),
         write: () => writeTo(sandbox, `${path}/probe`),
       },
       async close() {
@@ -159,9 +173,10 @@ export async function assertLoopMount(pid: number, path: string): Promise<void> 
     .map((line) => line.split(" "))
     .filter((fields) => fields[4] === path);
   // The last one covers those before: a machine may have one of its own there.
-  const devices = mounts.slice(-1).map((fields) => fields[2]);
-  assert.ok(mounts.length > 0, `${path} is mounted in ${pid}`);
-  assert.match(devices[0] ?? "", /^7:\d+$/, "a loop device");
+  const last = mounts.at(-1);
+  assert.ok(last !== undefined, `${path} is mounted in ${pid}`);
+  // The field after the filesystem's type, which comes after a dash; btrfs has numbers of its own.
+  assert.match(last[last.indexOf("-") + 2] ?? "", /^\/dev\/loop\d+$/, "a loop device");
 }
 
 function writeTo(sandbox: Sandbox, path: string): DiskWrite {

@@ -53,6 +53,10 @@ export interface StatusRecord {
   readonly caller: string | null;
   readonly held_ms: number | null;
   readonly locked_at: string | null;
+  readonly released_at: string | null;
+  readonly released_by: string | null;
+  readonly filesystems_frozen_at: string | null;
+  readonly filesystems_thawed_at: string | null;
   readonly deadline: string | null;
   readonly warnings: readonly string[];
   readonly instances: readonly {
@@ -186,6 +190,21 @@ export function assertOneLine(result: SandboxResult, pattern: RegExp): void {
   assert.match(result.stderr, pattern);
   assert.equal(result.stderr.trimEnd().split("\n").length, 1, result.stderr);
   assert.ok(result.stderr.startsWith("locktables: "), result.stderr);
+}
+
+/** The record has a freeze that lay inside the lock and lasted at least so long. */
+export function assertFrozenInsideLock(record: StatusRecord | null, atLeastMs: number): void {
+  const moments = [
+    record?.locked_at,
+    record?.filesystems_frozen_at,
+    record?.filesystems_thawed_at,
+    record?.released_at,
+  ].map((time) => Date.parse(time ?? ""));
+  const [locked = NaN, frozen = NaN, thawed = NaN, released = NaN] = moments;
+  // The thaw hook may be quicker than the call that waits for the thaw.
+  const isInside = locked <= frozen && frozen + atLeastMs <= thawed &&
+    thawed <= released + underLoad(5);
+  assert.ok(isInside, JSON.stringify(record));
 }
 
 async function pendingWrite(server: Server): Promise<PendingWrite> {
