@@ -94,6 +94,11 @@ export interface CallerFacts {
   readonly freezesFilesystems: boolean;
   /** Directories of the caller alone: install may write anywhere in them. */
   readonly directories: readonly string[];
+  /**
+   * Where a thaw of the filesystems between the hooks means that the snapshot is taken or given up:
+   * within how many milliseconds the thaw hook follows it. Null where it does not mean that.
+   */
+  readonly hookAfterThawMs: number | null;
   /** Any of these is there where the caller's agent is installed; empty: it has none. */
   readonly agents: readonly string[];
   /** Several where the paths differ between distributions: the first whose `needs` are met. */
@@ -113,6 +118,13 @@ function hook(path: string, role: HookRole, mode: number, keepAt = `${path}${KEP
 
 /** Defaults for the optional parts of a {@linkcode Form}. */
 const PLAIN = { option: null, switches: [], logs: [], needs: null } as const;
+
+/**
+ * VMware Tools look once a second (`stateMachine.c`, `pollPeriod`): the first thaw script starts at
+ * the next look, and each thaw script of others before ours takes one more. Two looks, and room for
+ * eight: nothing is locked meanwhile, and a snapshot that was good must not be called bad.
+ */
+const VMWARE_HOOK_AFTER_THAW_MS = 10_000;
 
 /** open-vm-tools give all scripts 15 minutes; an operator wants an answer sooner. */
 const PATIENT_MS = 60_000;
@@ -225,6 +237,9 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     limits: "15 min for everything; then TERM, and KILL 5 s later",
     freezesFilesystems: true,
     directories: ["/etc/vmware-tools"],
+    // FITHAW is called in the very handler of the host's "snapshot done" and, for an abort, before
+    // freezeFail; nothing else thaws (`docs/callers/vmware.md#when-the-lock-is-released`).
+    hookAfterThawMs: VMWARE_HOOK_AFTER_THAW_MS,
     agents: ["/usr/bin/vmtoolsd", "/usr/sbin/vmtoolsd"],
     forms: [
       {
@@ -270,6 +285,8 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     limits: "none of the agent's; it answers nobody while a hook runs",
     freezesFilesystems: true,
     directories: QEMU_HOMES,
+    // The agent thaws for whoever asks, and calls the hook at once.
+    hookAfterThawMs: null,
     agents: ["/usr/sbin/qemu-ga", "/usr/bin/qemu-ga"],
     forms: QEMU_HOMES.flatMap(qemuForms),
     source: "QEMU qga/main.c, qga/commands-posix.c, scripts/qemu-guest-agent/fsfreeze-hook",
@@ -284,6 +301,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     limits: "10 min unless set in the job",
     freezesFilesystems: false,
     directories: [],
+    hookAfterThawMs: null,
     agents: [],
     forms: [{
       ...PLAIN,
@@ -310,6 +328,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     limits: "not published",
     freezesFilesystems: false,
     directories: [],
+    hookAfterThawMs: null,
     agents: ["/usr/local/nutanix/ngt"],
     forms: [{
       ...PLAIN,
@@ -334,6 +353,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     limits: "10 s a script unless set (120 s at most), then KILL of the process group",
     freezesFilesystems: false,
     directories: [],
+    hookAfterThawMs: null,
     agents: ["/usr/bin/amazon-ssm-agent", "/snap/amazon-ssm-agent"],
     forms: [{
       ...PLAIN,
@@ -358,6 +378,8 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     limits: "timeoutInSeconds of its configuration, 30 here; a late pre script is not killed",
     freezesFilesystems: true,
     directories: ["/etc/azure"],
+    // Its freezer thaws by itself after 60 s, snapshot or not.
+    hookAfterThawMs: null,
     agents: ["/usr/sbin/waagent", "/usr/bin/waagent"],
     forms: [{
       ...PLAIN,
@@ -384,6 +406,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     limits: "60 s a script unless set, then KILL of the script",
     freezesFilesystems: false,
     directories: ["/etc/google"],
+    hookAfterThawMs: null,
     agents: [
       "/usr/bin/google_guest_agent",
       "/usr/bin/google_guest_agent_manager",

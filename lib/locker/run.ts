@@ -15,6 +15,7 @@ import {
 import { openWindow, type Window, type WindowEvent } from "../window/window.ts";
 import type { LockerLimits } from "./limits.ts";
 import type { LockerPorts } from "./ports.ts";
+import { hookAfterThawMs } from "./release_policy.ts";
 import { type RecordPlace, recordPlace } from "./record_place.ts";
 import type { StarterLink } from "./freeze_link.ts";
 
@@ -84,7 +85,7 @@ export function beginRun(
         freezeTimeoutMs,
         holdTimeoutMs,
         stallLimitMs,
-        hookAfterThawMs: null,
+        hookAfterThawMs: hookAfterThawMs(settings.release, caller),
       },
       openedAt,
     ),

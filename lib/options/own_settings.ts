@@ -54,6 +54,7 @@ const KILL_LONG_QUERIES = ["off", "select", "all"] as const;
  */
 const DEFAULT_CONNECTION_MARK = "90%";
 
+const RELEASES = ["auto", "thaw-hook", "filesystem-thaw"] as const;
 const ON_FAILURE = ["abort", "proceed"] as const;
 
 /** An example for the hint of each of our own keys, in the order of the documentation. */
@@ -66,6 +67,7 @@ const OWN_EXAMPLES = {
   "long-query-guard": formatDuration(GUARD.default),
   "kill-long-queries": KILL_LONG_QUERIES[0],
   "connection-mark": DEFAULT_CONNECTION_MARK,
+  "release": RELEASES[0],
   "on-failure": ON_FAILURE[0],
   "instances": "main,reporting",
 } as const;
@@ -109,6 +111,7 @@ function ownSchema(defaultFreezeTimeoutMs: number) {
       "long-query-guard": duration(GUARD),
       "kill-long-queries": _default(literal(KILL_LONG_QUERIES, oneOf(KILL_LONG_QUERIES)), "off"),
       "connection-mark": share(DEFAULT_CONNECTION_MARK),
+      "release": _default(literal(RELEASES, oneOf(RELEASES)), "auto"),
       "on-failure": _default(literal(ON_FAILURE, oneOf(ON_FAILURE)), "abort"),
       "instances": _default(instanceNames(), []),
     } satisfies Record<OwnKey, unknown>,

@@ -42,6 +42,11 @@ export interface Settings {
    * writers refuses clients; null: never.
    */
   readonly connectionMark: number | null;
+  /**
+   * What releases the lock besides its end: `auto`: the filesystems' thaw, where it means for this
+   * caller that the snapshot is taken, else the thaw hook.
+   */
+  readonly release: "auto" | "thaw-hook" | "filesystem-thaw";
   /** What pre-freeze tells its caller when it has no lock. */
   readonly onFailure: "abort" | "proceed";
   /** At least one; without `instances` a single one named `main`. */
@@ -116,6 +121,7 @@ export function settingsFrom(
       longQueryGuardMs: values["long-query-guard"],
       killLongQueries: values["kill-long-queries"],
       connectionMark: values["connection-mark"],
+      release: values.release,
       onFailure: values["on-failure"],
       instances: instances.found,
     },

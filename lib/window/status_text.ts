@@ -26,9 +26,7 @@ function openText(window: WindowRecord, time: TimeText): Line[] {
     ...aligned([
       openedRow(window, time),
       ...(window.locked_at === null ? [] : [["locked", time(window.locked_at)] satisfies Row]),
-      ...(window.deadline === null
-        ? []
-        : [["release", `automatically at ${time(window.deadline)}`] satisfies Row]),
+      ...releaseRows(window, time),
       ...window.instances.map(({ name, label, method_reason }): Row => [
         name,
         `${label}, ${method_reason}`,
@@ -36,6 +34,14 @@ function openText(window: WindowRecord, time: TimeText): Line[] {
       ...warningRows(window),
     ]),
   ];
+}
+
+/** When the lock will be released, or was: what is awaited then is the thaw hook. */
+function releaseRows({ released_at, released_by, deadline }: WindowRecord, time: TimeText): Row[] {
+  if (released_at !== null) {
+    return [["released", `${time(released_at)} (${released_by}), waits for the thaw hook`]];
+  }
+  return deadline === null ? [] : [["release", `automatically at ${time(deadline)}`]];
 }
 
 function lastText(last: WindowRecord, time: TimeText): Line[] {

@@ -473,7 +473,12 @@ for (const placing of PLACINGS) {
       if (placing.isLink && isBasic !== true) continue;
       await step.step(name, async () => {
         await guest.sandbox.sh(`rm -f ${JOURNAL}`);
-        await run(guest, placing);
+        try {
+          await run(guest, placing);
+        } catch (error) {
+          console.log(await guest.sandbox.read(JOURNAL)); // why is in there
+          throw error;
+        }
         await guest.assertNothingLeft();
       });
     }

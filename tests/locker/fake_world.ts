@@ -125,6 +125,7 @@ const SETTINGS: Settings = {
   longQueryGuardMs: 5_000,
   killLongQueries: "off",
   connectionMark: 0.9,
+  release: "auto",
   onFailure: "abort",
   instances: [],
 };

@@ -52,6 +52,7 @@ const DEFAULTS: Settings = {
   longQueryGuardMs: 1_000,
   killLongQueries: "off",
   connectionMark: 0.9,
+  release: "auto",
   onFailure: "abort",
   instances: [{ name: "main", connection: { user: "root", password: null, socket: null } }],
 };
@@ -107,6 +108,8 @@ const ACCEPTED: readonly (readonly [lines: string, changed: Partial<Settings>])[
   ["connection-mark=100%", { connectionMark: 1 }],
   ["connection_mark=off", { connectionMark: null }],
   ["connection_mark=x\nconnection_mark=90%", {}],
+  ["release=thaw-hook", { release: "thaw-hook" }],
+  ["release=filesystem-thaw", { release: "filesystem-thaw" }],
   ["on_failure=proceed", { onFailure: "proceed" }],
 ];
 
@@ -205,6 +208,10 @@ const REFUSED: readonly (readonly [line: string, summary: string])[] = [
     "Bad setting /root/.my.cnf:2: kill_long_queries has no value; expected one of off, select, all",
   ],
   [
+    "release=thaw",
+    "Bad setting /root/.my.cnf:2: release is thaw; expected one of auto, thaw-hook, filesystem-thaw",
+  ],
+  [
     "on_failure=",
     "Bad setting /root/.my.cnf:2: on_failure is empty; expected one of abort, proceed",
   ],
@@ -269,7 +276,7 @@ const REFUSED: readonly (readonly [line: string, summary: string])[] = [
   [
     "ssl-ca=/etc/ca.pem",
     "Unknown setting /root/.my.cnf:2: ssl-ca in [locktables]; expected one of method, hold_timeout, stall_limit, freeze_timeout, " +
-    "lock_wait_timeout, long_query_guard, kill_long_queries, connection_mark, on_failure, instances, user, password, socket, host, protocol, port",
+    "lock_wait_timeout, long_query_guard, kill_long_queries, connection_mark, release, on_failure, instances, user, password, socket, host, protocol, port",
   ],
   [
     "host=db.example",

@@ -42,7 +42,10 @@ export interface DiskWrite {
 /** Longer than any test leaves it frozen, and short enough for a developer who waits. */
 const THAW_AFTER_S = 60;
 
-/** $1 is the image, $2 its type, $3 where to mount it. The least that xfs takes is 300 MB. */
+/**
+ * $1 is the image, $2 its type, $3 where to mount it; $4: what is on it besides the server's data.
+ * The least that xfs takes is 300 MB.
+ */
 const DISK_SCRIPT = `set -eu
 truncate -s 640M "$1"
 case $2 in
@@ -52,8 +55,10 @@ case $2 in
 esac
 mkdir "$3"
 mount -o loop,noatime "$1" "$3"
-mkdir -m 0700 "$3/state"
-mount --bind "$3/state" /var/lib/locktables
+case $4 in
+  records) mkdir -m 0700 "$3/state"; mount --bind "$3/state" /var/lib/locktables ;;
+  nothing) mkdir "$3/mysql"; mount --bind "$3/mysql" /var/lib/mysql ;;
+esac
 `;
 
 /**
@@ -70,13 +75,20 @@ while :; do
 done
 `;
 
-/** Opens a guest with a disk. */
-export async function openDiskGuest(flavor: Flavor, filesystem: Filesystem): Promise<DiskGuest> {
+/**
+ * Opens a guest with a disk.
+ * @param besides what is on it besides the server's data; `nothing`: the disk is at /var/lib/mysql
+ */
+export async function openDiskGuest(
+  flavor: Flavor,
+  filesystem: Filesystem,
+  besides: "records" | "nothing" = "records",
+): Promise<DiskGuest> {
   const dir = await Deno.makeTempDir({ dir: "/tmp", prefix: `lt-${Deno.pid}-` });
   const sandbox = await openSandbox();
   const path = `${dir}/disk`;
   const made = await sandbox.run(
-    ["/bin/sh", "-c", DISK_SCRIPT, "sh", `${dir}/disk.img`, filesystem, path],
+    ["/bin/sh", "-c", DISK_SCRIPT, "sh", `${dir}/disk.img`, filesystem, path, besides],
     { env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" } },
   );
   assert.equal(made.code, 0, made.stderr);
@@ -92,7 +104,11 @@ export async function openDiskGuest(flavor: Flavor, filesystem: Filesystem): Pro
     await Deno.remove(dir, { recursive: true });
   };
   try {
-    const server = await startServer(flavor, { dir, datadir: `${path}/data`, sandbox });
+    const server = await startServer(flavor, {
+      dir,
+      datadir: besides === "records" ? `${path}/data` : "/var/lib/mysql/data",
+      sandbox,
+    });
     const expectedPids = new Set<number>();
     const guest = await guestOf(server, sandbox, () => [server.pid, ...expectedPids]);
     return {

@@ -29,6 +29,11 @@ export interface VmwareToolsOptions {
   readonly shell?: "/bin/bash" | "/bin/sh";
   /** FIFREEZE of some filesystem fails. */
   readonly isFreezeFailing?: boolean;
+  /** FIFREEZE and FITHAW, and with them the looks once a second; default: no freeze, no looks. */
+  readonly filesystems?: {
+    readonly freeze: () => Promise<void>;
+    readonly thaw: () => Promise<void>;
+  };
 }
 
 /** One run of a script. */
@@ -76,6 +81,9 @@ const DEFAULT_FD = 12;
 const TERM_LIMIT_MS = 5_000;
 const KILL_LIMIT_MS = 15_000;
 const KILL_POLL_MS = 100;
+
+/** `pollPeriod` in stateMachine.c: everything but the first script and FITHAW waits for a look. */
+const LOOK_MS = 1_000;
 
 /** Longest that a test lets a script run. */
 const SCRIPT_LIMIT_MS = 60_000;
@@ -143,6 +151,13 @@ export function vmwareTools(sandbox: Sandbox, options: VmwareToolsOptions = {}):
   let isFrozen = false;
   let undone: Promise<void> = Promise.resolve();
 
+  let startedAt = 0;
+  /** The timer is armed after the first script is started, and again after each look. */
+  const nextLook = async (): Promise<void> => {
+    if (options.filesystems === undefined) return;
+    await sleep(LOOK_MS - (performance.now() - startedAt) % LOOK_MS);
+  };
+
   const runScript = async (path: string, verb: Verb): Promise<number> => {
     const arg = options.scriptArg === undefined ? "" : ` "${options.scriptArg}"`;
     const name = path.slice(path.lastIndexOf("/") + 1);
@@ -153,6 +168,7 @@ export function vmwareTools(sandbox: Sandbox, options: VmwareToolsOptions = {}):
     runningPid = pid;
     call.pipe = pipe;
     call.code = await code;
+    await nextLook();
     running = null;
     runningPid = null;
     return call.code;
@@ -176,6 +192,7 @@ export function vmwareTools(sandbox: Sandbox, options: VmwareToolsOptions = {}):
   };
   const start = async (): Promise<boolean> => {
     scripts = await listScripts(sandbox);
+    startedAt = performance.now();
     for (current = 0; current < scripts.length; current += 1) {
       const path = scripts[current] ?? "";
       if (!await isFile(sandbox, path)) continue;
@@ -184,6 +201,8 @@ export function vmwareTools(sandbox: Sandbox, options: VmwareToolsOptions = {}):
       if (isCancelled || code !== 0) return await failed();
     }
     if (options.isFreezeFailing) return await failed();
+    await options.filesystems?.freeze();
+    await nextLook();
     isFrozen = true;
     return true;
   };
@@ -198,12 +217,17 @@ export function vmwareTools(sandbox: Sandbox, options: VmwareToolsOptions = {}):
     async snapshotDone() {
       assert.ok(isFrozen, "the model thaws what it has frozen");
       isFrozen = false;
+      // In the handler of the host's call; the scripts wait for the next look.
+      await options.filesystems?.thaw();
+      await nextLook();
       return await runDown("thaw");
     },
     async abort() {
       isCancelled = true;
       if (isFrozen) {
         isFrozen = false;
+        await options.filesystems?.thaw();
+        await nextLook();
         await failed();
         return;
       }

@@ -317,6 +317,20 @@ const STATUSES: readonly (readonly [
     ].join("\n"),
   ],
   [
+    "a window that was released at the filesystems' thaw",
+    recordOf(STATES["settling for the thaw hook"], DETAILS),
+    null,
+    [
+      "A window is open: settling",
+      "  opened    ~2026-01-02T03:04:05.000Z, by qemu",
+      "  locked    ~2026-01-02T03:04:05.200Z",
+      "  released  ~2026-01-02T03:04:05.700Z (filesystem-thaw), waits for the thaw hook",
+      "  main      MariaDB 10.11.19, auto: MariaDB 10.11.19 has BACKUP STAGE",
+      "",
+      "No window before.",
+    ].join("\n"),
+  ],
+  [
     "a window that waits, of an unknown caller",
     recordOf(STATES.locking, { ...DETAILS, caller: null, instances: [] }),
     null,

@@ -1,0 +1,339 @@
+/**
+ * Release at the filesystems' thaw, under VMware Tools that look once a second and really freeze the
+ * disk that the server's data and our record are on.
+ */
+import assert from "node:assert/strict";
+import { CALLER_TABLE } from "../../lib/callers/table.ts";
+import { type DiskGuest, openDiskGuest, testOnEachDisk } from "../support/disk_guest.ts";
+import {
+  assertFrozenInsideLock,
+  type PendingWrite,
+  sleep,
+  type StatusRecord,
+  until,
+} from "../support/guest.ts";
+import { placeHooks } from "../support/hooks.ts";
+import { JOURNAL, type VmwareTools, vmwareTools } from "../support/vmware_tools.ts";
+
+/** Longer than a hook that is called at the next look but one. */
+const HOOK_BOUND_MS = CALLER_TABLE.vmware.hookAfterThawMs ?? 0;
+
+interface Snapshot {
+  readonly tools: VmwareTools;
+  /** A write that was begun when the lock was there. */
+  readonly write: () => PendingWrite;
+}
+
+/** VMware Tools that freeze the disk; `afterThaw` is done before they look for the thaw scripts. */
+function freezingTools(
+  guest: DiskGuest,
+  afterThaw: (snapshot: Snapshot) => Promise<void> = untilReleased,
+): Snapshot {
+  let pending: PendingWrite | null = null;
+  const snapshot: Snapshot = {
+    tools: vmwareTools(guest.sandbox, {
+      filesystems: {
+        async freeze() {
+          pending = await guest.write();
+          await guest.disk.freeze();
+        },
+        async thaw() {
+          await guest.disk.thaw();
+          await afterThaw(snapshot);
+        },
+      },
+    }),
+    write: () => pending ?? assert.fail("nothing is frozen"),
+  };
+  return snapshot;
+}
+
+async function untilReleased({ write, tools }: Snapshot): Promise<void> {
+  await write().finished(2_000);
+  assert.deepEqual(tools.calls.map(({ verb }) => verb), ["freeze"], "no hook has done it");
+}
+
+function untilHook(): Promise<void> {
+  return Promise.resolve();
+}
+
+const endOf = (record: StatusRecord | null) => [record?.outcome, record?.reason, record?.verdict];
+const GOOD = ["released", "thaw", "application-consistent"];
+
+interface Case {
+  readonly name: string;
+  readonly run: (guest: DiskGuest) => Promise<void>;
+}
+
+const CASES: readonly Case[] = [
+  {
+    name: "a snapshot: writers go on at the thaw, and the hook makes it good",
+    async run(guest) {
+      const { tools, write } = freezingTools(guest);
+      assert.equal(await tools.start(), true);
+      assert.equal((await guest.status()).window?.phase, "held");
+      assert.equal(write().isDone(), false);
+      assert.equal(await tools.snapshotDone(), true);
+      const { last } = await guest.status();
+      assert.deepEqual(endOf(last), GOOD);
+      assert.equal(last?.released_by, "filesystem-thaw");
+      assert.deepEqual(last?.warnings, []);
+      assertFrozenInsideLock(last, 500);
+      assert.match(
+        await guest.sandbox.read(JOURNAL),
+        /^Thawed: held \d+(\.\d)? ms without a gap, disks frozen for \d+ ms of it, application-consistent: /m,
+      );
+    },
+  },
+  {
+    name: "another freeze before the hook comes: crash-consistent, 12",
+    async run(guest) {
+      const { tools } = freezingTools(guest, async (snapshot) => {
+        await untilReleased(snapshot);
+        await guest.disk.freeze();
+        await sleep(400);
+        await guest.disk.thaw();
+      });
+      assert.equal(await tools.start(), true);
+      assert.equal(await tools.snapshotDone(), false);
+      assert.deepEqual(tools.log(), ["99-locktables freeze 0", "99-locktables thaw 12"]);
+      const { last } = await guest.status();
+      assert.deepEqual(endOf(last), ["lost", "freeze-after-release", "crash-consistent"]);
+      assert.match(
+        await guest.sandbox.read(JOURNAL),
+        /they were frozen again before the thaw hook/,
+      );
+    },
+  },
+  {
+    name: "a hook that comes too late: crash-consistent, 12",
+    async run(guest) {
+      const { tools } = freezingTools(guest, async (snapshot) => {
+        await untilReleased(snapshot);
+        await sleep(HOOK_BOUND_MS - 1_000);
+        assert.equal((await guest.status()).window?.phase, "settling");
+        await until("it is over", 3_000, async () => (await guest.status()).window === null);
+      });
+      assert.equal(await tools.start(), true);
+      assert.equal(await tools.snapshotDone(), false);
+      assert.deepEqual(tools.log(), ["99-locktables freeze 0", "99-locktables thaw 12"]);
+      const { last } = await guest.status();
+      assert.deepEqual(endOf(last), ["lost", "thaw-hook-late", "crash-consistent"]);
+    },
+  },
+  {
+    name: "an abort while frozen thaws first, and is an abort",
+    async run(guest) {
+      const { tools } = freezingTools(guest);
+      assert.equal(await tools.start(), true);
+      await tools.abort();
+      assert.deepEqual(tools.log(), ["99-locktables freeze 0", "99-locktables freezeFail 0"]);
+      const { last } = await guest.status();
+      assert.deepEqual(endOf(last), ["aborted", "freeze-failed", "not-quiesced"]);
+      assert.equal(last?.released_by, "filesystem-thaw");
+    },
+  },
+  {
+    name: "release=thaw-hook: the lock stays until the hook",
+    async run(guest) {
+      await guest.sandbox.writeFile("/root/.my.cnf", "[locktables]\nrelease=thaw-hook\n");
+      const { tools } = freezingTools(guest, async ({ write }) => {
+        await sleep(400);
+        assert.equal(write().isDone(), false);
+        assert.equal((await guest.status()).window?.phase, "held");
+      });
+      assert.equal(await tools.start(), true);
+      assert.equal(await tools.snapshotDone(), true);
+      await guest.sandbox.sh("rm /root/.my.cnf");
+      const { last } = await guest.status();
+      assert.deepEqual(endOf(last), GOOD);
+      assert.equal(last?.released_by, "thaw-hook");
+      assertFrozenInsideLock(last, 500);
+    },
+  },
+  {
+    name: "enableSyncDriver=false: nothing is frozen, the hook releases, and that is a warning",
+    async run(guest) {
+      const tools = vmwareTools(guest.sandbox, {
+        filesystems: { freeze: () => Promise.resolve(), thaw: () => Promise.resolve() },
+      });
+      assert.equal(await tools.start(), true);
+      const write = await guest.write();
+      assert.equal(await tools.snapshotDone(), true);
+      await write.finished(2_000);
+      const { last } = await guest.status();
+      assert.deepEqual(endOf(last), GOOD);
+      assert.equal(last?.released_by, "thaw-hook");
+      assert.match(
+        last?.warnings.join("\n") ?? "",
+        /^No freeze of 100 ms or more was seen .*vmware/,
+      );
+      assert.match(
+        await guest.sandbox.read(JOURNAL),
+        /^locktables: Warning: No freeze of 100 ms or more/m,
+      );
+    },
+  },
+  {
+    name: "a locker without CPU for two seconds takes that for no freeze",
+    async run(guest) {
+      const { tools } = freezingTools(guest);
+      const pid = guest.lockerPid;
+      const starting = tools.start();
+      await until(
+        "it is held",
+        10_000,
+        async () => (await guest.status()).window?.phase === "held",
+      );
+      Deno.kill(await pid(), "SIGSTOP");
+      await sleep(2_000);
+      Deno.kill(await pid(), "SIGCONT");
+      // The freeze began meanwhile, or was not there yet: either way its end is the one that counts.
+      assert.equal(await starting, true);
+      await sleep(1_000);
+      assert.equal((await guest.status()).window?.phase, "held");
+      assert.equal(await tools.snapshotDone(), true);
+      const { last } = await guest.status();
+      assert.deepEqual(endOf(last), GOOD);
+      assert.equal(last?.released_by, "filesystem-thaw");
+    },
+  },
+  {
+    name: "a stop of two seconds without a freeze releases nothing",
+    async run(guest) {
+      const opened = await guest.locktables("pre-freeze", "--caller", "vmware");
+      assert.equal(opened.code, 0, opened.stderr);
+      const pid = await guest.lockerPid();
+      for (let count = 0; count < 3; count += 1) {
+        Deno.kill(pid, "SIGSTOP");
+        await sleep(2_000);
+        Deno.kill(pid, "SIGCONT");
+        await sleep(700);
+      }
+      const { window } = await guest.status();
+      assert.deepEqual([window?.phase, window?.filesystems_frozen_at], ["held", null]);
+      const closed = await guest.locktables("post-thaw", "--caller", "vmware");
+      assert.equal(closed.code, 0, closed.stderr);
+    },
+  },
+  {
+    name: "a locker that is killed while its call waits leaves no lock after the thaw",
+    async run(guest) {
+      const { tools, write } = freezingTools(guest, untilHook);
+      assert.equal(await tools.start(), true);
+      await until(
+        "the freeze is seen",
+        3_000,
+        async () => (await guest.status()).window?.filesystems_frozen_at !== null,
+      );
+      Deno.kill(await guest.lockerPid(), "SIGKILL");
+      assert.equal(await tools.snapshotDone(), false);
+      // The kernel closes its sockets at the thaw; the session's wait_timeout is 10 s.
+      await write().finished(11_000);
+      assert.deepEqual(tools.log(), ["99-locktables freeze 0", "99-locktables thaw 12"]);
+      const { last } = await guest.status();
+      assert.deepEqual(endOf(last), ["lost", "locker-died", "crash-consistent"]);
+    },
+  },
+  {
+    name: "hold_timeout ends the lock in a freeze that does not end",
+    async run(guest) {
+      await guest.sandbox.writeFile("/root/.my.cnf", "[locktables]\nhold_timeout=3s\n");
+      const { tools } = freezingTools(guest, untilHook);
+      assert.equal(await tools.start(), true);
+      await until("it expires", 6_000, async () => {
+        const { window } = await guest.status();
+        return window === null || window.outcome === "expired";
+      });
+      assert.equal(await tools.snapshotDone(), false);
+      await guest.sandbox.sh("rm /root/.my.cnf");
+      const { last } = await guest.status();
+      assert.deepEqual(endOf(last), ["expired", "hold-timeout", "crash-consistent"]);
+    },
+  },
+  {
+    name: "a freeze that is over before pre-freeze has answered: crash-consistent, 12",
+    async run(guest) {
+      // The third sync is the one under the lock; it gets through before the disk is frozen.
+      await guest.sandbox.writeFile("/run/sync", SLOW_SYNC, 0o755);
+      const bound = await guest.sandbox.sh(
+        "cp /usr/bin/sync /run/real-sync; mount --bind /run/sync /usr/bin/sync",
+      );
+      assert.equal(bound.code, 0, bound.stderr);
+      const opening = guest.locktables("pre-freeze", "--caller", "vmware");
+      await until("it is locked", 10_000, async () => {
+        const { window } = await guest.status();
+        return window?.phase === "securing" && await guest.sandbox.exists("/run/sync-is-slow");
+      });
+      await guest.disk.freeze();
+      await sleep(500);
+      await guest.disk.thaw();
+      const opened = await opening;
+      await guest.sandbox.sh("umount /usr/bin/sync; rm -f /run/sync* /run/real-sync");
+      assert.equal(opened.code, 0, opened.stderr);
+      const closed = await guest.locktables("post-thaw", "--caller", "vmware");
+      assert.equal(closed.code, 12, closed.stderr);
+      assert.match(closed.stderr, /were frozen at \S+, before pre-freeze had answered/);
+      const { last } = await guest.status();
+      assert.deepEqual(endOf(last), ["lost", "freeze-too-early", "crash-consistent"]);
+    },
+  },
+];
+
+/** Of three calls, two before the lock and one under it, the last takes three seconds. */
+const SLOW_SYNC = `#!/bin/sh
+echo call >>/run/sync-calls
+/run/real-sync "$@" || exit
+if [ "$(wc -l </run/sync-calls)" -ge 3 ]; then : >/run/sync-is-slow; sleep 3; fi
+`;
+
+testOnEachDisk(
+  "VMware Tools that freeze",
+  { mariadb: "ext4", mysql: "xfs" },
+  async (guest, step) => {
+    await placeHooks(guest.sandbox, "vmware");
+    for (const { name, run } of CASES) {
+      await step.step(name, async () => {
+        await guest.sandbox.sh(`rm -f ${JOURNAL}`);
+        await run(guest);
+        await guest.assertNothingLeft();
+      });
+    }
+  },
+);
+
+for (const flavor of ["mariadb", "mysql"] as const) {
+  Deno.test(`VMware Tools that freeze the disk of the data alone: that is seen (${flavor})`, async () => {
+    const guest = await openDiskGuest(flavor, "ext4", "nothing");
+    try {
+      await placeHooks(guest.sandbox, "vmware");
+      const { tools } = freezingTools(guest);
+      assert.equal(await tools.start(), true);
+      assert.equal(await tools.snapshotDone(), true);
+      const { last } = await guest.status();
+      assert.deepEqual(endOf(last), GOOD);
+      assert.equal(last?.released_by, "filesystem-thaw");
+      assertFrozenInsideLock(last, 500);
+      await guest.assertNothingLeft();
+    } finally {
+      await guest.close();
+    }
+  });
+}
+
+Deno.test("VMware Tools that freeze btrfs: writers go on at the thaw (mariadb)", async () => {
+  const guest = await openDiskGuest("mariadb", "btrfs");
+  try {
+    await placeHooks(guest.sandbox, "vmware");
+    const { tools } = freezingTools(guest);
+    assert.equal(await tools.start(), true);
+    assert.equal(await tools.snapshotDone(), true);
+    const { last } = await guest.status();
+    assert.deepEqual(endOf(last), GOOD);
+    assert.equal(last?.released_by, "filesystem-thaw");
+    assertFrozenInsideLock(last, 500);
+    await guest.assertNothingLeft();
+  } finally {
+    await guest.close();
+  }
+});
