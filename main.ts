@@ -28,8 +28,8 @@ async function run(args: readonly string[]): Promise<ExitCode> {
   }
   if (isLocker) {
     const { locker } = await import("./lib/locker/main.ts");
-    const { parseCaller } = await import("./lib/callers/table.ts");
-    return await locker(args[1] === "--caller" ? parseCaller(args[2]) : null);
+    const { parseLockerArguments } = await import("./lib/locker/freeze_protocol.ts");
+    return await locker(parseLockerArguments(args));
   }
   if (internal === "errand") {
     if (args[1] !== "touch") dropInstallRights(); // which looks at any path of ours

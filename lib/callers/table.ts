@@ -88,6 +88,11 @@ export interface CallerFacts {
   readonly verbs: { readonly pre: readonly string[]; readonly post: readonly string[] };
   /** Default of `freeze_timeout`, in milliseconds: its own limit less starting and reporting. */
   readonly freezeTimeoutMs: number;
+  /**
+   * How often it looks whether a hook has ended, in milliseconds from the hook's start on; null where
+   * it waits for the end itself.
+   */
+  readonly looksEveryMs: number | null;
   /** Its own limits, for the list. */
   readonly limits: string;
   /** Whether filesystems are frozen between the two hooks. */
@@ -120,7 +125,13 @@ function hook(path: string, role: HookRole, mode: number, keepAt = `${path}${KEP
 const PLAIN = { option: null, switches: [], logs: [], needs: null } as const;
 
 /**
- * VMware Tools look once a second (`stateMachine.c`, `pollPeriod`): the first thaw script starts at
+ * `stateMachine.c`: `pollPeriod`, 1,000 ms, armed when a script is started or after a look, which is
+ * what starts every script but the first.
+ */
+const VMWARE_LOOKS_EVERY_MS = 1_000;
+
+/**
+ * VMware Tools look once a second: the first thaw script starts at
  * the next look, and each thaw script of others before ours takes one more. Two looks, and room for
  * eight: nothing is locked meanwhile, and a snapshot that was good must not be called bad.
  */
@@ -234,6 +245,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     programs: { pre: ["pre-freeze-script"], post: ["post-thaw-script"] },
     verbs: { pre: [], post: [] },
     freezeTimeoutMs: PATIENT_MS,
+    looksEveryMs: VMWARE_LOOKS_EVERY_MS,
     limits: "15 min for everything; then TERM, and KILL 5 s later",
     freezesFilesystems: true,
     directories: ["/etc/vmware-tools"],
@@ -282,6 +294,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     programs: { pre: [], post: [] },
     verbs: { pre: [], post: [] },
     freezeTimeoutMs: PATIENT_MS,
+    looksEveryMs: null,
     limits: "none of the agent's; it answers nobody while a hook runs",
     freezesFilesystems: true,
     directories: QEMU_HOMES,
@@ -298,6 +311,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     programs: { pre: [], post: [] },
     verbs: { pre: [], post: [] },
     freezeTimeoutMs: PATIENT_MS,
+    looksEveryMs: null,
     limits: "10 min unless set in the job",
     freezesFilesystems: false,
     directories: [],
@@ -325,6 +339,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     programs: { pre: ["pre_freeze"], post: ["post_thaw"] },
     verbs: { pre: [], post: [] },
     freezeTimeoutMs: PATIENT_MS,
+    looksEveryMs: null,
     limits: "not published",
     freezesFilesystems: false,
     directories: [],
@@ -350,6 +365,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     programs: { pre: [], post: [] },
     verbs: { pre: ["pre-script"], post: ["post-script"] },
     freezeTimeoutMs: 8_000,
+    looksEveryMs: null,
     limits: "10 s a script unless set (120 s at most), then KILL of the process group",
     freezesFilesystems: false,
     directories: [],
@@ -375,6 +391,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     programs: { pre: [], post: [] },
     verbs: { pre: [], post: [] },
     freezeTimeoutMs: 25_000,
+    looksEveryMs: null,
     limits: "timeoutInSeconds of its configuration, 30 here; a late pre script is not killed",
     freezesFilesystems: true,
     directories: ["/etc/azure"],
@@ -403,6 +420,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     programs: { pre: ["pre.sh"], post: ["post.sh"] },
     verbs: { pre: [], post: [] },
     freezeTimeoutMs: 50_000,
+    looksEveryMs: null,
     limits: "60 s a script unless set, then KILL of the script",
     freezesFilesystems: false,
     directories: ["/etc/google"],

@@ -5,7 +5,7 @@
 import { startOwnProcess } from "../base/own_process.ts";
 import type { Caller } from "../callers/table.ts";
 import type { LockerMessage } from "../locker/freeze_protocol.ts";
-import { ACCEPTED, CANCELLED } from "../locker/freeze_protocol.ts";
+import { ACCEPTED, CANCELLED, lockerArguments } from "../locker/freeze_protocol.ts";
 import { askLocker, type ControlAnswer } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
 import { frozenLine } from "../window/text.ts";
@@ -101,7 +101,7 @@ export async function openFreezeWindow(caller: Caller | null): Promise<Opening> 
 }
 
 async function startLocker(caller: Caller | null): Promise<Opening> {
-  const child = startOwnProcess(caller === null ? ["locker"] : ["locker", "--caller", caller]);
+  const child = startOwnProcess(lockerArguments({ caller, beganMs: performance.timeOrigin }));
   const stdin = child.stdin.getWriter();
   // A locker that takes no word has released meanwhile; its last message says why.
   const tell = (word: string) => stdin.write(new TextEncoder().encode(`${word}\n`)).catch(() => {});

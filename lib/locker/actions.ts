@@ -8,12 +8,12 @@ import { DISK_SILENT } from "../base/disk.ts";
 import { WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../base/paths.ts";
 import { type WindowAction } from "../window/window.ts";
 import { weakestProof } from "../window/verdict.ts";
-import { leftMs, waitForBlockers } from "./blockers.ts";
+import { waitForBlockers } from "./blockers.ts";
 import type { ControlServer } from "./control_server.ts";
 import { defect } from "./defect.ts";
 import { noFreezeSeen } from "./freeze_sensor.ts";
 import { openInstances } from "./prepare.ts";
-import type { LockerRun } from "./run.ts";
+import { leftMs, type LockerRun } from "./run.ts";
 import { secure } from "./secure.ts";
 
 /** What closing a window ends. */

@@ -3,9 +3,9 @@ import { sleep } from "../base/sleep.ts";
 import { type Blocker, describeBlocker, describeBlockers, isHeldUp } from "../mysql/guard.ts";
 import type { Look } from "../mysql/guard_watch.ts";
 import { EXIT, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
-import { elapsedMs, remainingMs } from "../base/clock.ts";
-import { nextDeadline } from "../window/window.ts";
-import type { LockerRun } from "./run.ts";
+import { elapsedMs } from "../base/clock.ts";
+import { untilLockMoment, waitForLockMoment } from "./last_moment.ts";
+import { leftMs, type LockerRun } from "./run.ts";
 
 /** How many warnings a record keeps: clients decide how many statements are killed. */
 const WARNINGS_MOST = 100;
@@ -13,9 +13,12 @@ const WARNINGS_MOST = 100;
 /** Waits until nothing is in the way; why not, when there is no time left for an attempt. */
 export async function waitForBlockers(run: LockerRun): Promise<Refusal | null> {
   const { settings, limits } = run;
-  const since = run.now();
+  let since = run.now();
   let first: readonly (readonly Blocker[])[] | null = null;
+  let isSeenAgain = false;
   while (run.window.phase === "preparing") {
+    // Before the look, which is a part of what locking takes.
+    const isDue = untilLockMoment(run) <= 0;
     const looked = await Promise.all(run.instances.map((instance) => instance.look(true)));
     const refused = looked.find(isRefusal);
     if (refused !== undefined) return refused;
@@ -36,8 +39,16 @@ export async function waitForBlockers(run: LockerRun): Promise<Refusal | null> {
       !youngReaders.some((seen, at) => hasSameStatement(seen, first?.[at] ?? []));
     const crowded = looks.find(({ crowded }) => crowded !== null)?.crowded?.why ?? null;
     if (blockers.length === 0 && crowded === null) {
-      if (isGrown) return null;
-      await sleep(limits.youngReaderPauseMs);
+      if (isGrown && isDue) return null;
+      if (!isGrown) {
+        await sleep(limits.youngReaderPauseMs);
+        continue;
+      }
+      // Who began meanwhile is waited for as well. Once: on a busy server some reader always does.
+      if (!isSeenAgain && untilLockMoment(run) <= limits.guardPauseMs) {
+        [isSeenAgain, first, since] = [true, youngReaders, run.now()];
+      }
+      await waitForLockMoment(run);
       continue;
     }
     if (leftMs(run) <= settings.lockWaitTimeoutMs + limits.guardPauseMs) {
@@ -48,12 +59,6 @@ export async function waitForBlockers(run: LockerRun): Promise<Refusal | null> {
     await sleep(limits.guardPauseMs);
   }
   return null;
-}
-
-/** Milliseconds until the window's next deadline. */
-export function leftMs(run: LockerRun): number {
-  const deadline = nextDeadline(run.window);
-  return deadline === null ? 0 : remainingMs(deadline, run.now());
 }
 
 /** Whether any of them is one of the others, still in the same statement. */

@@ -3,6 +3,7 @@
  * stdout: JSON lines one way, single words the other. The end of the locker's stdin means that
  * the starter is gone; the end of its stdout that the locker is.
  */
+import { type Caller, parseCaller } from "../callers/table.ts";
 import type { Refusal } from "../base/refusal.ts";
 import type { WindowRecord } from "../window/record.ts";
 
@@ -26,3 +27,32 @@ export type LockerMessage =
 export const ACCEPTED = "accepted";
 /** pre-freeze was told to stop (a signal). */
 export const CANCELLED = "cancelled";
+
+/** What pre-freeze starts a locker with. */
+export interface LockerStart {
+  readonly caller: Caller | null;
+  /** When pre-freeze began, in milliseconds since 1970; null where it does not say so. */
+  readonly beganMs: number | null;
+}
+
+/** The command line of a locker. */
+export function lockerArguments({ caller, beganMs }: LockerStart): string[] {
+  return [
+    "locker",
+    ...beganMs === null ? [] : ["--began", String(Math.round(beganMs))],
+    ...caller === null ? [] : ["--caller", caller],
+  ];
+}
+
+/** What a command line of {@linkcode lockerArguments} says; a caller may be a newer version's. */
+export function parseLockerArguments(args: readonly string[]): LockerStart {
+  const valueOf = (option: string) => {
+    const at = args.indexOf(option);
+    return at === -1 ? undefined : args[at + 1];
+  };
+  const beganMs = Number(valueOf("--began") ?? NaN);
+  return {
+    caller: parseCaller(valueOf("--caller")),
+    beganMs: Number.isFinite(beganMs) ? beganMs : null,
+  };
+}

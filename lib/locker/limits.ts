@@ -29,6 +29,8 @@ export interface LockerLimits {
    * window without a sensor is as good as one with it.
    */
   readonly freezePlacesMs: number;
+  /** The same for the history: without it locking is expected to take what it takes elsewhere. */
+  readonly historyMs: number;
   /** How long whoever waits for the verdict waits for the disk too: the disk may be frozen. */
   readonly finalRecordMs: number;
   /** How long a released locker stays for a disk that is still frozen, to write its record. */
@@ -46,6 +48,7 @@ export const LOCKER_LIMITS: LockerLimits = {
   reserveShare: 0.5,
   reserveMs: 5_000,
   freezePlacesMs: 500,
+  historyMs: 500,
   finalRecordMs: 1_000,
   frozenDiskMs: 60_000,
 };

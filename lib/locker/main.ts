@@ -1,6 +1,7 @@
 /** locker: the background process of one window. Started by pre-freeze, never by people. */
 import { defectText } from "../base/plain_text.ts";
 import { type Caller, CALLER_TABLE } from "../callers/table.ts";
+import type { LockerStart } from "./freeze_protocol.ts";
 import { openStarterLink } from "./freeze_link.ts";
 import { writeWindowFile } from "./run_directory.ts";
 import { defect } from "./defect.ts";
@@ -20,7 +21,7 @@ import { parseRecord } from "../window/parse_record.ts";
 const OPTION_FILE_LIMIT_MS = 3_000;
 
 /** Runs one window from its start to its end. */
-export async function locker(caller: Caller | null): Promise<ExitCode> {
+export async function locker({ caller, beganMs }: LockerStart): Promise<ExitCode> {
   if (Deno.stdin.isTerminal()) {
     const refused = refusal(
       EXIT.usage,
@@ -54,7 +55,7 @@ export async function locker(caller: Caller | null): Promise<ExitCode> {
   globalThis.addEventListener("unhandledrejection", ({ reason }) => noteDefect(reason));
   globalThis.addEventListener("error", ({ error }) => noteDefect(error));
   try {
-    await runLocker({ settings: read.settings, warnings, caller, starter });
+    await runLocker({ settings: read.settings, warnings, caller, beganMs, starter });
   } catch (error) {
     noteDefect(error);
     starter.send({ event: "refused", refusal: defect(error) });

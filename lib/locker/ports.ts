@@ -7,7 +7,7 @@ import { diskAnswered } from "../base/disk.ts";
 import { removeIfThere } from "../base/files.ts";
 import { type Flush, flushEverything, flushFilesystemsOf } from "./flush.ts";
 import { freezePlaces } from "./freeze_places.ts";
-import { closeRecord, type ReservedRecord, reserveRecord } from "./record_file.ts";
+import { closeRecord, newestRecords, type ReservedRecord, reserveRecord } from "./record_file.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { type ControlHandlers, type ControlServer, openControlServer } from "./control_server.ts";
 import {
@@ -43,6 +43,8 @@ export interface DiskPort {
   flushFilesystemsOf(paths: readonly string[]): Flush;
   reserveRecord(): Promise<ReservedRecord | Refusal>;
   closeRecord(record: WindowRecord): Promise<Refusal | null>;
+  /** The newest closed windows, oldest first; none where they cannot be read. */
+  newestRecords(most: number): Promise<readonly WindowRecord[]>;
 }
 
 /** What the freeze sensor asks. Neither call waits on the main thread. */
@@ -86,7 +88,7 @@ export const systemPorts: LockerPorts = {
     remove: removeIfThere,
     openControlServer,
   },
-  disk: { flushEverything, flushFilesystemsOf, reserveRecord, closeRecord },
+  disk: { flushEverything, flushFilesystemsOf, reserveRecord, closeRecord, newestRecords },
   freezes: {
     places: freezePlaces,
     ask: async (directory) => void await diskAnswered(directory),

@@ -2,7 +2,8 @@
 import { sameServer } from "./same_server.ts";
 import { isRefusal, type Refusal } from "../base/refusal.ts";
 import { atMost } from "../base/at_most.ts";
-import type { LockerRun } from "./run.ts";
+import { learnFromHistory } from "./last_moment.ts";
+import { dataDirectories, type LockerRun } from "./run.ts";
 
 /** What is done before the first attempt. */
 export async function prepareAll(run: LockerRun): Promise<Refusal | null> {
@@ -15,6 +16,7 @@ export async function prepareAll(run: LockerRun): Promise<Refusal | null> {
   const [unwritten, places] = await Promise.all([
     flushInstances(run),
     atMost(run.ports.freezes.places(dataDirectories(run)), run.limits.freezePlacesMs, []),
+    learnFromHistory(run),
   ]);
   run.freezePlaces = places;
   if (unwritten !== null) return unwritten;
@@ -82,9 +84,4 @@ export async function openInstances(run: LockerRun): Promise<Refusal | null> {
 export async function flushInstances(run: LockerRun): Promise<Refusal | null> {
   run.flushing = run.ports.disk.flushFilesystemsOf(dataDirectories(run));
   return await run.flushing.done;
-}
-
-/** Of all instances, each time it occurs. */
-export function dataDirectories({ instances }: LockerRun): string[] {
-  return instances.flatMap(({ facts }) => facts.dataDirectories);
 }

@@ -109,6 +109,13 @@ export async function closeRecord(record: WindowRecord): Promise<Refusal | null>
   }
 }
 
+/** The newest of the history, oldest first. Only after {@linkcode reserveRecord}: the disk answers. */
+export async function newestRecords(most: number): Promise<WindowRecord[]> {
+  const text = await readFromDisk(HISTORY_FILE).catch(() => null);
+  return (text ?? "").trimEnd().split("\n").slice(-most).map(parseRecord)
+    .filter((record) => record !== null);
+}
+
 /** Makes the state directory root's alone, once its disk answers. */
 async function prepareDirectory(): Promise<Refusal | null> {
   // On the pool; what comes after it then waits for nothing, and says why this one failed.

@@ -2,7 +2,8 @@
 import type { Caller } from "../callers/table.ts";
 import type { Instance } from "../mysql/instance.ts";
 import type { Settings } from "../options/settings.ts";
-import { elapsedMs, type Instant } from "../base/clock.ts";
+import { elapsedMs, type Instant, remainingMs } from "../base/clock.ts";
+import { type CallerLooks, looksOf } from "./lock_moment.ts";
 import type { FreezeSensor } from "./freeze_sensor.ts";
 import type { Flush } from "./flush.ts";
 import { VERSION } from "../base/version.ts";
@@ -12,7 +13,7 @@ import {
   type TimelineEntry,
   type WindowRecord,
 } from "../window/record.ts";
-import { openWindow, type Window, type WindowEvent } from "../window/window.ts";
+import { nextDeadline, openWindow, type Window, type WindowEvent } from "../window/window.ts";
 import type { LockerLimits } from "./limits.ts";
 import type { LockerPorts } from "./ports.ts";
 import { hookAfterThawMs } from "./release_policy.ts";
@@ -23,6 +24,8 @@ import type { StarterLink } from "./freeze_link.ts";
 export interface LockerRequest {
   readonly settings: Settings;
   readonly caller: Caller | null;
+  /** When pre-freeze began, in milliseconds since 1970; null: it is not known. */
+  readonly beganMs: number | null;
   readonly starter: StarterLink;
   readonly warnings: readonly string[];
 }
@@ -31,6 +34,8 @@ export interface LockerRequest {
 export interface LockerRun {
   readonly settings: Settings;
   readonly caller: Caller | null;
+  /** The caller's looks and what locking took, for a caller that looks; null: lock at once. */
+  readonly looks: CallerLooks | null;
   readonly starter: StarterLink;
   readonly ports: LockerPorts;
   readonly limits: LockerLimits;
@@ -60,7 +65,7 @@ export interface LockerRun {
 
 /** Opens a window; nothing is begun yet. */
 export function beginRun(
-  { settings, caller, starter, ...request }: LockerRequest,
+  { settings, caller, beganMs, starter, ...request }: LockerRequest,
   ports: LockerPorts,
   limits: LockerLimits,
   dispatch: (event: WindowEvent) => void,
@@ -74,6 +79,7 @@ export function beginRun(
   const run: LockerRun = {
     settings,
     caller,
+    looks: looksOf(caller, beganMs, openedAt),
     starter,
     ports,
     limits,
@@ -138,4 +144,15 @@ function instanceRecord(instance: Instance): Omit<InstanceRecord, "verdict"> {
     coordinates_at_release: end?.coordinates ?? null,
     release_proof: end?.proof ?? null,
   };
+}
+
+/** Milliseconds until the window's next deadline. */
+export function leftMs(run: LockerRun): number {
+  const deadline = nextDeadline(run.window);
+  return deadline === null ? 0 : remainingMs(deadline, run.now());
+}
+
+/** The data directories of all instances, each time one occurs. */
+export function dataDirectories({ instances }: LockerRun): string[] {
+  return instances.flatMap(({ facts }) => facts.dataDirectories);
 }

@@ -3,9 +3,9 @@ import type { InexactPosition } from "../window/coordinates.ts";
 import { isRefusal, type Refusal } from "../base/refusal.ts";
 import { RECORD_FILE, WAIT_FOR_LOCK } from "../base/paths.ts";
 import { asPromised } from "../window/window.ts";
-import { dataDirectories, flushInstances } from "./prepare.ts";
+import { flushInstances } from "./prepare.ts";
 import { startFreezeSensor } from "./freeze_sensor.ts";
-import type { LockerRun } from "./run.ts";
+import { dataDirectories, type LockerRun } from "./run.ts";
 
 /** What is awaited under the lock, as `stall_limit` names it. */
 const COORDINATES = "the coordinates";

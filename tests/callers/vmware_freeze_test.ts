@@ -12,6 +12,7 @@ import {
   type StatusRecord,
   until,
 } from "../support/guest.ts";
+import { underLoad } from "../support/load.ts";
 import { placeHooks } from "../support/hooks.ts";
 import { JOURNAL, type VmwareTools, vmwareTools } from "../support/vmware_tools.ts";
 
@@ -83,6 +84,30 @@ const CASES: readonly Case[] = [
         await guest.sandbox.read(JOURNAL),
         /^Thawed: held \d+(\.\d)? ms without a gap, disks frozen for \d+ ms of it, application-consistent: /m,
       );
+    },
+  },
+  {
+    name: "the lock is taken shortly before the look at which the disk is frozen",
+    async run(guest) {
+      let lookedAt = 0;
+      const tools = vmwareTools(guest.sandbox, {
+        filesystems: {
+          async freeze() {
+            lookedAt = Date.now();
+            await guest.disk.freeze();
+          },
+          thaw: () => guest.disk.thaw(),
+        },
+      });
+      assert.equal(await tools.start(), true);
+      assert.equal(await tools.snapshotDone(), true);
+      const { last } = await guest.status();
+      assert.deepEqual(endOf(last), GOOD);
+      const moments = JSON.stringify(last?.timeline);
+      assert.match(moments, /waits with the lock: vmware looks \d000 ms after it started the hook/);
+      const lockedFor = lookedAt - Date.parse(last?.locked_at ?? "");
+      // At the first moment it would have been most of a second.
+      assert.ok(lockedFor > 0 && lockedFor < underLoad(500), `${lockedFor} ms: ${moments}`);
     },
   },
   {

@@ -67,6 +67,10 @@ export interface FakeGuest {
   readonly hasStarter?: boolean;
   /** Who calls; default: a caller that does not say it. */
   readonly caller?: Caller;
+  /** How long before the locker pre-freeze began; default: it does not say so. */
+  readonly beganBeforeMs?: number;
+  /** Closed windows on the disk, oldest first; null: they are never read. */
+  readonly history?: readonly WindowRecord[] | null;
   /** Where freezes can be seen; default: at one place. How long that is looked for; null: for ever. */
   readonly freezePlaces?: readonly string[];
   readonly findsPlacesAfterMs?: number | null;
@@ -216,6 +220,10 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
         if (refused === null) closed.push(record);
         return refused;
       },
+      newestRecords: (most) =>
+        guest.history === null
+          ? new Promise<never>(() => {})
+          : Promise.resolve((guest.history ?? []).slice(-most)),
     },
     freezes: {
       async places() {
@@ -308,6 +316,7 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
   runLocker({
     settings,
     caller: guest.caller ?? null,
+    beganMs: guest.beganBeforeMs === undefined ? null : Date.now() - guest.beganBeforeMs,
     warnings: [],
     starter: {
       send(message) {

@@ -58,6 +58,7 @@ export interface StatusRecord {
   readonly filesystems_frozen_at: string | null;
   readonly filesystems_thawed_at: string | null;
   readonly deadline: string | null;
+  readonly timeline: readonly { readonly at_ms: number; readonly event: string }[];
   readonly warnings: readonly string[];
   readonly instances: readonly {
     readonly label: string;
