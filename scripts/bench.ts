@@ -17,6 +17,13 @@ import {
   type Server,
   startServer,
 } from "../tests/support/server.ts";
+import {
+  benchVmware,
+  HOST_SNAPSHOT_MS,
+  VMWARE_FILESYSTEMS,
+  VMWARE_WAYS,
+  type VmwareWay,
+} from "./bench_vmware.ts";
 import type { WriterOrder, WriterSample } from "./bench_writer.ts";
 import { build } from "./build.ts";
 import {
@@ -124,7 +131,7 @@ const WAYS = {
   heldBareBehind: `the bare lock statements, behind an UPDATE of ${UPDATE_S} s`,
 } as const;
 
-type Measure = keyof typeof MEASURES | keyof typeof WAYS;
+type Measure = keyof typeof MEASURES | keyof typeof WAYS | VmwareWay;
 
 /** What was measured. */
 class Results {
@@ -175,9 +182,26 @@ async function bench(args: readonly string[]): Promise<number> {
   const { binary } = await build();
   const hello = await buildProbe("hello", HELLO);
   const imports = await buildProbe("imports", IMPORTS);
-  return await runInPrivateGuest(
+  const code = await runInPrivateGuest(
     new URL(import.meta.url).pathname,
     [...args, `--binary=${binary}`, `--hello=${hello}`, `--imports=${imports}`],
+  );
+  if (code === 0) await benchCallers(Math.ceil(rounds / ROUNDS_A_WAY));
+  return code;
+}
+
+/** What callers add by the way they call: each in a guest of its own, with a disk to freeze. */
+async function benchCallers(rounds: number): Promise<void> {
+  const results = new Results();
+  const flavors: readonly Flavor[] = ["mariadb", "mysql"];
+  for (const flavor of flavors) {
+    await benchVmware(flavor, rounds, (way, stallMs) => results.add(flavor, way, stallMs));
+  }
+  printTable(
+    `longest wait of a writer, a snapshot of ${HOST_SNAPSHOT_MS} ms by VMware's looks (ms)`,
+    VMWARE_WAYS,
+    results,
+    flavors.map((flavor) => ({ flavor, head: `${flavor} on ${VMWARE_FILESYSTEMS[flavor]}` })),
   );
 }
 
@@ -565,12 +589,16 @@ function openWriter(): Writer {
 // What is printed
 
 function printTables(results: Results, guests: readonly Guest[]): void {
-  printTable("median (min, p90)", MEASURES, results, guests);
+  const servers = guests.map(({ flavor, server }) => ({
+    flavor,
+    head: `${server.flavor} ${server.version}`,
+  }));
+  printTable("median (min, p90)", MEASURES, results, servers);
   printTable(
     `longest wait of a writer, lock held for ${SNAPSHOT_MS} ms (ms)`,
     WAYS,
     results,
-    guests,
+    servers,
   );
 }
 
@@ -578,16 +606,13 @@ function printTable(
   title: string,
   rows: Readonly<Record<string, string>>,
   results: Results,
-  guests: readonly Guest[],
+  servers: readonly { readonly flavor: Flavor; readonly head: string }[],
 ): void {
-  const columns: Column[] = ["both", ...guests.map(({ flavor }) => flavor)];
+  const columns: Column[] = ["both", ...servers.map(({ flavor }) => flavor)];
   const used = columns.filter((column) =>
     Object.keys(rows).some((measure) => results.of(column, measure).length > 0)
   );
-  const heads = used.map((column) => {
-    const server = guests.find(({ flavor }) => flavor === column)?.server;
-    return server === undefined ? "" : `${server.flavor} ${server.version}`;
-  });
+  const heads = used.map((column) => servers.find(({ flavor }) => flavor === column)?.head ?? "");
   const width = Math.max(title.length, ...Object.values(rows).map((text) => text.length));
   console.log(`\n${title.padEnd(width)}  ${heads.map((head) => head.padEnd(24)).join("")}`);
   for (const [measure, text] of Object.entries(rows)) {
