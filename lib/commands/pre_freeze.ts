@@ -79,8 +79,11 @@ export async function preFreeze(caller: Caller | null): Promise<ExitCode> {
   return opening.mayProceed ? EXIT.ok : opening.refusal.code;
 }
 
+/** Who opens a window: a caller, somebody by hand (null), or `rehearse`, for no image. */
+export type Opener = Caller | "rehearse" | null;
+
 /** Opens a window and returns once it is frozen, or once nothing of it is left. */
-export async function openFreezeWindow(caller: Caller | null): Promise<Opening> {
+export async function openFreezeWindow(opener: Opener): Promise<Opening> {
   const deadline = performance.now() + RIGHT_PATIENCE_MS;
   let right = await takeOpeningRight();
   while (right === null) {
@@ -94,14 +97,18 @@ export async function openFreezeWindow(caller: Caller | null): Promise<Opening> 
   if (isRefusal(right)) return refusedAs(right);
   try {
     const running = await askLocker("status", STATUS_LIMIT_MS);
-    return running.kind === "no-locker" ? await startLocker(caller) : refusedAs(openSince(running));
+    return running.kind === "no-locker" ? await startLocker(opener) : refusedAs(openSince(running));
   } finally {
     right.release();
   }
 }
 
-async function startLocker(caller: Caller | null): Promise<Opening> {
-  const child = startOwnProcess(lockerArguments({ caller, beganMs: performance.timeOrigin }));
+async function startLocker(opener: Opener): Promise<Opening> {
+  const child = startOwnProcess(lockerArguments({
+    caller: opener === "rehearse" ? null : opener,
+    isRehearsal: opener === "rehearse",
+    beganMs: performance.timeOrigin,
+  }));
   const stdin = child.stdin.getWriter();
   // A locker that takes no word has released meanwhile; its last message says why.
   const tell = (word: string) => stdin.write(new TextEncoder().encode(`${word}\n`)).catch(() => {});

@@ -39,7 +39,7 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
   if (isRefusal(watch)) return await complainOf(watch);
   const paint = terminalPaint();
   try {
-    const opening = await openFreezeWindow(null);
+    const opening = await openFreezeWindow("rehearse");
     if (opening.kind === "refused") {
       await complainOfWarnings(opening.warnings);
       return await complainOf(opening.refusal);

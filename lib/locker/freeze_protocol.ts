@@ -31,15 +31,18 @@ export const CANCELLED = "cancelled";
 /** What pre-freeze starts a locker with. */
 export interface LockerStart {
   readonly caller: Caller | null;
+  /** Whether `rehearse` opens the window, for no image. */
+  readonly isRehearsal: boolean;
   /** When pre-freeze began, in milliseconds since 1970; null where it does not say so. */
   readonly beganMs: number | null;
 }
 
 /** The command line of a locker. */
-export function lockerArguments({ caller, beganMs }: LockerStart): string[] {
+export function lockerArguments({ caller, isRehearsal, beganMs }: LockerStart): string[] {
   return [
     "locker",
     ...beganMs === null ? [] : ["--began", String(Math.round(beganMs))],
+    ...isRehearsal ? ["--rehearsal"] : [],
     ...caller === null ? [] : ["--caller", caller],
   ];
 }
@@ -53,6 +56,7 @@ export function parseLockerArguments(args: readonly string[]): LockerStart {
   const beganMs = Number(valueOf("--began") ?? NaN);
   return {
     caller: parseCaller(valueOf("--caller")),
+    isRehearsal: args.includes("--rehearsal"),
     beganMs: Number.isFinite(beganMs) ? beganMs : null,
   };
 }

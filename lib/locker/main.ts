@@ -21,7 +21,7 @@ import { parseRecord } from "../window/parse_record.ts";
 const OPTION_FILE_LIMIT_MS = 3_000;
 
 /** Runs one window from its start to its end. */
-export async function locker({ caller, beganMs }: LockerStart): Promise<ExitCode> {
+export async function locker({ caller, isRehearsal, beganMs }: LockerStart): Promise<ExitCode> {
   if (Deno.stdin.isTerminal()) {
     const refused = refusal(
       EXIT.usage,
@@ -55,7 +55,7 @@ export async function locker({ caller, beganMs }: LockerStart): Promise<ExitCode
   globalThis.addEventListener("unhandledrejection", ({ reason }) => noteDefect(reason));
   globalThis.addEventListener("error", ({ error }) => noteDefect(error));
   try {
-    await runLocker({ settings: read.settings, warnings, caller, beganMs, starter });
+    await runLocker({ settings: read.settings, warnings, caller, isRehearsal, beganMs, starter });
   } catch (error) {
     noteDefect(error);
     starter.send({ event: "refused", refusal: defect(error) });

@@ -24,6 +24,7 @@ import type { StarterLink } from "./freeze_link.ts";
 export interface LockerRequest {
   readonly settings: Settings;
   readonly caller: Caller | null;
+  readonly isRehearsal: boolean;
   /** When pre-freeze began, in milliseconds since 1970; null: it is not known. */
   readonly beganMs: number | null;
   readonly starter: StarterLink;
@@ -65,7 +66,7 @@ export interface LockerRun {
 
 /** Opens a window; nothing is begun yet. */
 export function beginRun(
-  { settings, caller, beganMs, starter, ...request }: LockerRequest,
+  { settings, caller, isRehearsal, beganMs, starter, ...request }: LockerRequest,
   ports: LockerPorts,
   limits: LockerLimits,
   dispatch: (event: WindowEvent) => void,
@@ -112,6 +113,7 @@ export function beginRun(
         windowId: run.windowId,
         version: VERSION,
         caller,
+        isRehearsal,
         lockerPid: Deno.pid,
         detail: run.detail,
         instances: run.instances.map(instanceRecord),

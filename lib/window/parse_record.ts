@@ -124,6 +124,8 @@ const isRecord = shaped<WindowRecord>({
   window_id: isText,
   locktables_version: isText,
   caller: orNull(isText),
+  // Earlier records do not have it.
+  is_rehearsal: (value) => value === undefined || isFlag(value),
   locker_pid: isNumber,
   phase: oneOf(PHASES),
   opened_at: isTime,

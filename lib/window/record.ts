@@ -60,6 +60,8 @@ export interface WindowRecord {
   readonly locktables_version: string;
   /** Who runs the hook, where it said so. */
   readonly caller: string | null;
+  /** Opened by `rehearse`: no image was taken. */
+  readonly is_rehearsal: boolean;
   readonly locker_pid: number;
   readonly phase: Phase;
   readonly opened_at: string;
@@ -99,6 +101,7 @@ export interface WindowDetails {
   readonly windowId: string;
   readonly version: string;
   readonly caller: string | null;
+  readonly isRehearsal: boolean;
   readonly lockerPid: number;
   readonly detail: string | null;
   readonly instances: readonly Omit<InstanceRecord, "verdict">[];
@@ -117,6 +120,7 @@ export function recordOf(window: Window, details: WindowDetails): WindowRecord {
     window_id: details.windowId,
     locktables_version: details.version,
     caller: details.caller,
+    is_rehearsal: details.isRehearsal,
     locker_pid: details.lockerPid,
     phase: window.phase,
     opened_at: rfc3339(window.openedAt),

@@ -73,8 +73,13 @@ export function verdictPart(verdict: Verdict) {
   return styled(verdict === "application-consistent" ? "good" : "error", verdict);
 }
 
-function openedRow({ opened_at, caller }: WindowRecord, time: TimeText): Row {
-  return ["opened", `${time(opened_at)}${caller === null ? "" : `, by ${caller}`}`];
+function openedRow(record: WindowRecord, time: TimeText): Row {
+  return ["opened", `${time(record.opened_at)}${byWhom(record)}`];
+}
+
+/** Who opened a window, after a comma; empty where it is not known. */
+export function byWhom({ caller, is_rehearsal }: WindowRecord): string {
+  return is_rehearsal ? ", by rehearse" : caller === null ? "" : `, by ${caller}`;
 }
 
 function warningRows({ warnings }: WindowRecord): Row[] {

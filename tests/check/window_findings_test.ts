@@ -22,6 +22,7 @@ const GOOD: WindowRecord = {
   window_id: "00000000-0000-4000-8000-000000000000",
   locktables_version: "0.1.0",
   caller: "qemu",
+  is_rehearsal: false,
   locker_pid: 4711,
   phase: "closed",
   opened_at: "2026-01-02T01:00:00.000Z",

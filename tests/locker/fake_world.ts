@@ -317,6 +317,7 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
     settings,
     caller: guest.caller ?? null,
     beganMs: guest.beganBeforeMs === undefined ? null : Date.now() - guest.beganBeforeMs,
+    isRehearsal: false,
     warnings: [],
     starter: {
       send(message) {

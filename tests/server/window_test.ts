@@ -38,6 +38,7 @@ testOnEachServer("a window stops writes, proves itself, and lets them go on", as
   assert.equal(after.window, null);
   assert.equal(after.last?.outcome, "released");
   assert.equal(after.last?.verdict, "application-consistent");
+  assert.equal(after.last?.is_rehearsal, false);
   assert.ok((after.last?.held_ms ?? 0) >= 300, "held for as long as it was open");
   await guest.assertNothingLeft();
 });
@@ -141,6 +142,7 @@ testOnEachServer("rehearse tells what a window costs", async (guest) => {
   assert.equal(record.verdict, "application-consistent");
   assert.ok(stall_ms >= 500, `${stall_ms}`);
   assert.ok(most_waiting >= 1, `${most_waiting}`);
+  assert.equal(record.is_rehearsal, true);
   await guest.assertNothingLeft();
 });
 

@@ -51,6 +51,7 @@ export interface StatusRecord {
   readonly reason: string | null;
   readonly verdict: string | null;
   readonly caller: string | null;
+  readonly is_rehearsal: boolean;
   readonly held_ms: number | null;
   readonly locked_at: string | null;
   readonly released_at: string | null;

@@ -35,6 +35,7 @@ export const DETAILS: WindowDetails = {
   windowId: "00000000-0000-4000-8000-000000000000",
   version: "0.1.0",
   caller: "qemu",
+  isRehearsal: false,
   lockerPid: 4711,
   detail: null,
   instances: [INSTANCE],

@@ -383,6 +383,12 @@ Deno.test("a record of a caller that this version does not know is a record", ()
   assert.equal(parseRecord(textWith({ caller: "hyperv" }))?.caller, "hyperv");
 });
 
+Deno.test("a record from before rehearsals were marked is a record", () => {
+  const { is_rehearsal, ...earlier } = recordOf(STATES.closed, DETAILS);
+  assert.equal(is_rehearsal, false);
+  assert.equal(parseRecord(JSON.stringify(earlier))?.window_id, DETAILS.windowId);
+});
+
 Deno.test("no value in the place of any field makes reading a record throw", () => {
   const record = recordOf(STATES.closed, DETAILS);
   fc.assert(fc.property(fc.constantFrom(...Object.keys(record)), fc.jsonValue(), (key, value) => {

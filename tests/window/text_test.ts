@@ -351,6 +351,24 @@ const STATUSES: readonly (readonly [
     ].join("\n"),
   ],
   [
+    "a rehearsal before",
+    null,
+    recordOf(heldAnd("ThawRequested", "ReleaseFinished equal"), {
+      ...DETAILS,
+      caller: null,
+      isRehearsal: true,
+      instances: [],
+    }),
+    [
+      "No window is open.",
+      "",
+      "Last window",
+      "  verdict  application-consistent (released, thaw)",
+      "  opened   ~2026-01-02T03:04:05.000Z, by rehearse",
+      "  held     400 ms",
+    ].join("\n"),
+  ],
+  [
     "a refused window before",
     null,
     recordOf(after("PreparationFailed", "ReleaseFinished equal"), DETAILS),
