@@ -6,10 +6,10 @@
  */
 import process from "node:process";
 import { hookCallOf } from "./lib/callers/call.ts";
-import type { ExitCode } from "./lib/base/refusal.ts";
+import type { CommandEnd } from "./lib/base/plugin_state.ts";
 import { dropInstallRights } from "./lib/callers/rights.ts";
 
-async function run(args: readonly string[]): Promise<ExitCode> {
+async function run(args: readonly string[]): Promise<CommandEnd> {
   const hook = hookCallOf(process.argv0, args);
   const internal = hook === null ? args[0] : undefined;
   const isLocker = internal === "locker";

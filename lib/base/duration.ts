@@ -34,3 +34,23 @@ export function formatDuration(ms: number): string {
   if (ms % UNITS.s === 0) return `${ms / UNITS.s}s`;
   return `${ms}ms`;
 }
+
+/** Milliseconds of the units that only an age is written in. */
+const AGE_UNITS = { d: 24 * 60 * 60_000, h: 60 * 60_000 } as const;
+
+/** Four digits of days are 27 years. */
+const AGE = /^([0-9]{1,4})([dh])$/;
+
+/** Reads how old something may be: as a duration, and also `26h`, `7d`. Null for another form. */
+export function parseAge(text: string): number | null {
+  const [, digits, unit] = AGE.exec(text) ?? [];
+  if (digits === undefined || unit === undefined) return parseDuration(text);
+  return Number(digits) * AGE_UNITS[unit as keyof typeof AGE_UNITS];
+}
+
+/** Writes an age so that {@linkcode parseAge} reads it back. */
+export function formatAge(ms: number): string {
+  if (ms === 0) return formatDuration(ms);
+  if (ms % AGE_UNITS.d === 0) return `${ms / AGE_UNITS.d}d`;
+  return ms % AGE_UNITS.h === 0 ? `${ms / AGE_UNITS.h}h` : formatDuration(ms);
+}

@@ -1,7 +1,9 @@
 /** The command line for people: everything that is not a hook's call. */
-import { EXIT, type ExitCode } from "../base/refusal.ts";
+import type { CommandEnd } from "../base/plugin_state.ts";
+import { EXIT } from "../base/refusal.ts";
 import { VERSION } from "../base/version.ts";
 import { dropInstallRights } from "../callers/rights.ts";
+import { isPluginCall, sayUnknown } from "../commands/plugin.ts";
 import { commandNamed, COMMANDS, pageOf, unknownCommand } from "./commands.ts";
 import { completionOf, hintFor, PROGRAM, SHELL_NAMES } from "./parser.ts";
 import { print, refuse } from "./say.ts";
@@ -10,7 +12,7 @@ import { print, refuse } from "./say.ts";
 const ALONE = ["--help", "--version"] as const;
 
 /** Runs a command for people; `args` is the whole command line after the program's name. */
-export async function cli(args: readonly string[]): Promise<ExitCode> {
+export async function cli(args: readonly string[]): Promise<CommandEnd> {
   const [first, ...rest] = args;
   if (first === undefined) {
     await print(pageOf(undefined));
@@ -41,6 +43,7 @@ export async function cli(args: readonly string[]): Promise<ExitCode> {
     if (found.isGranted !== true) dropInstallRights();
     return await run();
   }
+  if (isPluginCall(args)) return await sayUnknown(run);
   // Who asks for help on something unknown wants the list, not the help's own page.
   return await refuse(run, found.name === "help" ? "" : `${found.name} `);
 }

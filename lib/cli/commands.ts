@@ -3,7 +3,9 @@ import { formatDuration } from "../base/duration.ts";
 import { CALLER_TABLE, CALLERS } from "../callers/table.ts";
 import { hookCallOf, hookNamesOf } from "../callers/call.ts";
 import { helpOf, namesOf, overview } from "./help.ts";
+import { sayUnknown } from "../commands/plugin.ts";
 import {
+  ageOption,
   choiceArgument,
   choiceArguments,
   choiceOption,
@@ -25,6 +27,9 @@ const HOLD_LIMIT_MS = 15 * 60_000;
 
 /** A hold long enough to see writers wait, and short enough for a server in use. */
 const HOLD_DEFAULT_MS = 2_000;
+
+/** A year: whoever backs up less often is not reminded by a monitor. */
+const AGE_LIMIT_MS = 366 * 24 * 60 * 60_000;
 
 const WHO = `Who takes the snapshot: ${CALLERS.join(", ")}`;
 
@@ -97,11 +102,41 @@ Also called as: ${namesOf("post-thaw")}
     details: `
 Only looks; changes nothing and needs no connection to a server.
 
-Exit 0: printed, whatever the state is.`,
-    parser: fields({ json }),
-    run: async (value) => {
+Exit 0: printed, whatever the state is; with --max-age: the last window was
+application-consistent, and not longer ago.
+Exit 12: with --max-age, it was not; stderr says why. Rehearsals do not count.
+
+With --nagios it is a plugin for Nagios, Icinga and the like: one line with
+measures, and exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.
+
+Examples: locktables status --max-age 26h
+          locktables status --nagios --max-age 26h --warn-hold 5s`,
+    parser: fields({
+      json,
+      nagios: flag("--nagios", "One line and the exit code of a monitoring plugin"),
+      maxAge: ageOption(
+        "--max-age",
+        { minMs: 1_000, maxMs: AGE_LIMIT_MS, examples: ["26h", "8d"] },
+        "How old the last application-consistent window may be",
+      ),
+      warnHold: ageOption(
+        "--warn-hold",
+        { minMs: 1, maxMs: HOLD_LIMIT_MS, examples: ["5s", "30s"] },
+        "With --nagios: WARNING where the last window held its lock for longer",
+      ),
+    }),
+    run: async ({ json, nagios, maxAge = null, warnHold = null }) => {
+      if (nagios && json) return await sayUnknown("--nagios prints one line; leave out --json");
+      if (!nagios && warnHold !== null) {
+        return await refuse("--warn-hold is for --nagios.", "status ");
+      }
       const { status } = await import("../commands/status.ts");
-      return await status(value.json);
+      return await status({
+        asJson: json,
+        asPlugin: nagios,
+        maxAgeMs: maxAge,
+        warnHoldMs: warnHold,
+      });
     },
   }),
   define({

@@ -16,8 +16,8 @@ import type { NonEmptyString } from "@optique/core/nonempty";
 import { argument, command, option } from "@optique/core/primitives";
 import { findSimilar } from "@optique/core/suggestion";
 import { choice, type ValueParser } from "@optique/core/valueparser";
-import { formatDuration, parseDuration } from "../base/duration.ts";
-import type { ExitCode } from "../base/refusal.ts";
+import { formatAge, formatDuration, parseAge, parseDuration } from "../base/duration.ts";
+import type { CommandEnd } from "../base/plugin_state.ts";
 
 export const PROGRAM = "locktables";
 
@@ -35,14 +35,14 @@ export interface Command {
   /** Whether it keeps the rights to the paths of hooks; the others give them back first. */
   readonly isGranted?: boolean;
   /** What to do; or, in one line, what is wrong with the arguments. */
-  read(args: readonly string[]): (() => Promise<ExitCode>) | string;
+  read(args: readonly string[]): (() => Promise<CommandEnd>) | string;
 }
 
 /** A command whose `run` gets what its `parser` read. */
 export function define<T, S>(
   definition: Pick<Command, "name" | "brief" | "details" | "isGranted"> & {
     readonly parser: Parser<"sync", T, S>;
-    run(value: T): Promise<ExitCode>;
+    run(value: T): Promise<CommandEnd>;
   },
 ): Command {
   const { parser, run, ...rest } = definition;
@@ -112,8 +112,34 @@ export function durationOption(
   { minMs, maxMs, defaultMs }: { minMs: number; maxMs: number; defaultMs: number },
   description: string,
 ) {
-  const parser = duration(name, minMs, maxMs);
+  const parser = duration({
+    name,
+    minMs,
+    maxMs,
+    parse: parseDuration,
+    format: formatDuration,
+    written: "500ms, 8s or 2m",
+    examples: ["2s", "10s", "30s"],
+  });
   return withDefault(option(name, parser, described(description)), defaultMs);
+}
+
+/** An option, which need not be there, for how old something may be, in milliseconds. */
+export function ageOption(
+  name: `--${string}`,
+  { minMs, maxMs, examples }: { minMs: number; maxMs: number; examples: readonly string[] },
+  description: string,
+) {
+  const parser = duration({
+    name,
+    minMs,
+    maxMs,
+    parse: parseAge,
+    format: formatAge,
+    written: "90s, 26h or 7d",
+    examples,
+  });
+  return optional(option(name, parser, described(description)));
 }
 
 /**
@@ -169,25 +195,33 @@ function oneOf<const T extends string>(
   });
 }
 
-/** A value parser for a duration in a range, with errors that name the option. */
-function duration(name: string, minMs: number, maxMs: number): ValueParser<"sync", number> {
-  const range = `${formatDuration(minMs)} to ${formatDuration(maxMs)}`;
+/** A value parser for a time in a range, with errors that name the option. */
+function duration(
+  { name, minMs, maxMs, parse, format, written, examples }: {
+    readonly name: string;
+    readonly minMs: number;
+    readonly maxMs: number;
+    readonly parse: (text: string) => number | null;
+    readonly format: (ms: number) => string;
+    readonly written: string;
+    readonly examples: readonly string[];
+  },
+): ValueParser<"sync", number> {
+  const range = `${format(minMs)} to ${format(maxMs)}`;
   return {
     mode: "sync",
     metavar: "DURATION",
     placeholder: minMs,
-    format: formatDuration,
+    format,
     parse(input) {
-      const ms = parseDuration(input);
+      const ms = parse(input);
       return ms !== null && ms >= minMs && ms <= maxMs ? { success: true, value: ms } : {
         success: false,
-        error: [
-          text(`${name} is "${input}", expected ${range}, written like 500ms, 8s or 2m.`),
-        ],
+        error: [text(`${name} is "${input}", expected ${range}, written like ${written}.`)],
       };
     },
     *suggest(prefix) {
-      yield* literals(["2s", "10s", "30s"], prefix);
+      yield* literals(examples, prefix);
     },
   };
 }

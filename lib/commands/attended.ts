@@ -4,13 +4,15 @@
  * who waited for it would wait too.
  */
 import { complain, complainOf, printAsItIs, sayAll } from "../base/print.ts";
-import { EXIT, type ExitCode, type Refusal, refusal } from "../base/refusal.ts";
+import type { CommandEnd } from "../base/plugin_state.ts";
+import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
 import { atMost } from "../base/at_most.ts";
 import { type Attendant, isForTerminal } from "../base/attendance.ts";
 import { type Instant, systemClock } from "../base/clock.ts";
 import { silentDisk } from "../base/disk.ts";
 import { runErrand, silentPath } from "../base/errand.ts";
 import { INSTALL_PATHS, UNIT_PATHS } from "../callers/install_paths.ts";
+import { isPluginCall, sayUnknown } from "./plugin.ts";
 import { KNOWN_SOCKETS, OPTION_FILE, STATE_DIR } from "../base/paths.ts";
 
 /**
@@ -61,7 +63,7 @@ export function tellEnd(code: number): void {
 }
 
 /** Has a command done, and prints what it says; what did not answer, where it does not end. */
-export async function attend(args: readonly string[]): Promise<ExitCode> {
+export async function attend(args: readonly string[]): Promise<CommandEnd> {
   const name = args[0] ?? "";
   const limitMs = LIMITS_MS[name] ?? 0;
   const began = systemClock.now();
@@ -85,6 +87,7 @@ export async function attend(args: readonly string[]): Promise<ExitCode> {
     const why = await whyLate(name, limitMs);
     // It is not waited for: a file that was being made is made when the disk answers.
     if (name === "check") await runErrand("remove-probe", child.pid, 0, "goes-on");
+    if (isPluginCall(args)) return await sayUnknown(`${why.summary}. ${why.hint}`);
     if (name === "check" && args.includes("--json")) return await reportStopped(began, why);
     return await complainOf(why);
   }
@@ -94,28 +97,30 @@ export async function attend(args: readonly string[]): Promise<ExitCode> {
   if (stdout.text !== "") await sayAll(stdout.text.replace(/\n$/, ""));
   if (stdout.code !== null) return stdout.code;
   const { code, signal } = await child.status;
-  await complain(`${name} ended without a word (${signal ?? `exit ${code}`}). See: dmesg | tail`);
+  const why = `${name} ended without a word (${signal ?? `exit ${code}`}). See: dmesg | tail`;
+  if (isPluginCall(args)) return await sayUnknown(why);
+  await complain(why);
   return EXIT.defect;
 }
 
 /** A stream up to {@linkcode END}: the end of the stream itself may only come with the thaw. */
 async function textOf(
   stream: ReadableStream<Uint8Array>,
-): Promise<{ readonly text: string; readonly code: ExitCode | null }> {
+): Promise<{ readonly text: string; readonly code: CommandEnd | null }> {
   const decoder = new TextDecoder();
   let text = "";
   for await (const chunk of stream) {
     text += decoder.decode(chunk, { stream: true });
     const end = text.lastIndexOf(END);
     if (end >= 0 && text.endsWith("\n")) {
-      return { text: text.slice(0, end), code: Number(text.slice(end + 1)) as ExitCode };
+      return { text: text.slice(0, end), code: Number(text.slice(end + 1)) as CommandEnd };
     }
   }
   return { text, code: null };
 }
 
 /** What a monitor reads of a check that was stopped. */
-async function reportStopped(began: Instant, why: Refusal): Promise<ExitCode> {
+async function reportStopped(began: Instant, why: Refusal): Promise<CommandEnd> {
   const { fromRefusal } = await import("../check/finding.ts");
   const { jsonReport } = await import("../check/json_report.ts");
   const { plainJson } = await import("../base/plain_text.ts");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 
 import fc from "fast-check";
 
-import { formatDuration, parseDuration } from "../../lib/base/duration.ts";
+import { formatAge, formatDuration, parseAge, parseDuration } from "../../lib/base/duration.ts";
 
 const DURATIONS: readonly (readonly [text: string, ms: number | null])[] = [
   ["500ms", 500],
@@ -45,5 +45,30 @@ Deno.test("a duration is written in the largest whole unit", () => {
 Deno.test("a written duration reads back", () => {
   fc.assert(fc.property(fc.nat(999_999_999), (ms) => {
     assert.equal(parseDuration(formatDuration(ms)), ms);
+  }));
+});
+
+const AGES: readonly (readonly [text: string, ms: number | null])[] = [
+  ["26h", 93_600_000],
+  ["7d", 604_800_000],
+  ["90s", 90_000],
+  ["9999d", 863_913_600_000],
+  ["10000d", null],
+  ["1.5h", null],
+  ["1w", null],
+  ["h", null],
+  ["", null],
+];
+
+for (const [text, ms] of AGES) {
+  Deno.test(`the age ${JSON.stringify(text)} is ${ms === null ? "refused" : `${ms} ms`}`, () => {
+    assert.equal(parseAge(text), ms);
+  });
+}
+
+Deno.test("a written age reads back, in days and hours where they are whole", () => {
+  assert.deepEqual([0, 90_000, 93_600_000, 172_800_000].map(formatAge), ["0s", "90s", "26h", "2d"]);
+  fc.assert(fc.property(fc.nat(999_999_999), (ms) => {
+    assert.equal(parseAge(formatAge(ms)), ms);
   }));
 });

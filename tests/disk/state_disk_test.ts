@@ -56,6 +56,13 @@ const CASES: readonly DiskCase[] = [
     withinMs: 10_000,
   },
   { trouble: "hanging", command: ["status"], code: 22, says: SILENT, withinMs: 8_000 },
+  {
+    trouble: "hanging",
+    command: ["status", "--nagios", "--max-age", "26h"],
+    code: 3,
+    says: /^LOCKTABLES UNKNOWN: status was stopped: \/var\/lib\/locktables does not answer/,
+    withinMs: 8_000,
+  },
   { trouble: "hanging", command: ["post-thaw"], code: 12, says: SILENT, withinMs: 4_000 },
   { trouble: "hanging", command: ["freezeFail"], code: 0, says: SILENT, withinMs: 4_000 },
   { trouble: "hanging", command: ["uninstall"], code: 22, says: SILENT, withinMs: 11_000 },
