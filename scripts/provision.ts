@@ -112,7 +112,12 @@ export type QemuAgentSuite = typeof QEMU_AGENT_SUITES[number];
  * Packages of this Debian release that are unpacked and not installed: Galera's provider would change
  * what a developer's own MariaDB can do, the others start services or bring a suite of programs.
  */
-const UNPACKED_PACKAGES = ["galera-4", "monitoring-plugins-common"] as const;
+const UNPACKED_PACKAGES = [
+  "galera-4",
+  "monitoring-plugins-common",
+  "prometheus",
+  "prometheus-node-exporter",
+] as const;
 
 /** One of {@linkcode UNPACKED_PACKAGES}. */
 export type UnpackedPackage = typeof UNPACKED_PACKAGES[number];

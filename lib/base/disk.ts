@@ -43,6 +43,28 @@ export async function copyToDisk(path: string, content: Uint8Array): Promise<voi
   }
 }
 
+/**
+ * Replaces a file in one step, on disk when it resolves. Only for the holder of the lock on its
+ * directory.
+ * @param temporary where it is written first, on the same filesystem
+ */
+export async function replaceOnDisk(
+  path: string,
+  temporary: string,
+  content: Uint8Array,
+): Promise<void> {
+  try {
+    await copyToDisk(temporary, content);
+    // For reading: that never waits for a frozen disk, and is enough for fsync.
+    using file = await Deno.open(temporary, { read: true });
+    await file.sync();
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {}); // the error before is the one to tell
+    throw error;
+  }
+}
+
 /** Reads a file that may be missing. Opening for reading does not wait for a frozen disk. */
 export async function readFromDisk(path: string): Promise<string | null> {
   // On the pool: afterwards the way to the file is in memory, and opening it waits for nothing.

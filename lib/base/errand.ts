@@ -19,6 +19,8 @@ export type ErrandName =
   | "remove-probe"
   /** Ends the sessions of the window that it is given; says what came of it. */
   | "kill-sessions"
+  /** Brings the report that it is given to every outlet. */
+  | "report"
   /** Which of the paths that it is given do not answer. */
   | "touch";
 
@@ -54,6 +56,23 @@ export async function runErrand<T>(
     }
   }
   return result;
+}
+
+/** How long the input of an errand that is sent off may take: it fits into the pipe as a rule. */
+const SEND_LIMIT_MS = 1_000;
+
+/**
+ * Has an errand done that nobody waits for. Never fails what sends it: where no process can be
+ * started, it is not done.
+ */
+export async function sendErrand(name: ErrandName, input: unknown): Promise<void> {
+  try {
+    const stdin = startOwnProcess(["errand", name]).stdin.getWriter();
+    const writing = stdin.write(new TextEncoder().encode(`${JSON.stringify(input)}\n`));
+    await atMost(writing.catch(() => {}), SEND_LIMIT_MS, undefined);
+  } catch {
+    // No memory, no process left: the guest has other troubles, and who sends it has done its work.
+  }
 }
 
 /** The input of an errand, for the process that does it. */

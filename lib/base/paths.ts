@@ -11,6 +11,9 @@ export const LOCKER_SOCKET = `${RUN_DIR}/locker.sock`;
 /** The window as the locker last wrote it down: what is left when the locker was killed. */
 export const WINDOW_FILE = `${RUN_DIR}/window.json`;
 
+/** What an outlet could not report of the last windows. */
+export const UNREPORTED_FILE = `${RUN_DIR}/unreported.json`;
+
 /** Where the record lives: on disk, hence inside the image. */
 export const STATE_DIR = "/var/lib/locktables";
 /** The record of the newest window. */
@@ -25,6 +28,16 @@ export const WRITE_PROBE_NAME = "check.tmp";
 export const FREEZE_SENSOR_DIR = `${STATE_DIR}/freeze-sensor`;
 /** Closed windows, one JSON object a line, oldest first. */
 export const HISTORY_FILE = `${STATE_DIR}/history.jsonl`;
+
+/** Numbers over all windows, and where they are written before they are put in place. */
+export const TOTALS_FILE = `${STATE_DIR}/totals.json`;
+export const TOTALS_TEMPORARY = `${TOTALS_FILE}.tmp`;
+
+/** Where node_exporter's textfile collector looks: Debian's package, and most other set-ups. */
+export const METRICS_FILES: readonly string[] = [
+  "/var/lib/prometheus/node-exporter/locktables.prom",
+  "/var/lib/node_exporter/textfile_collector/locktables.prom",
+];
 
 /** Where the program belongs. */
 export const PROGRAM = "/usr/local/sbin/locktables";

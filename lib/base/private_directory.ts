@@ -13,6 +13,9 @@ import {
   RESERVED_FILE,
   RUN_DIR,
   STATE_DIR,
+  TOTALS_FILE,
+  TOTALS_TEMPORARY,
+  UNREPORTED_FILE,
   WAIT_FOR_LOCK,
   WAIT_FOR_SNAPSHOT,
   WINDOW_FILE,
@@ -37,6 +40,8 @@ export const RUN_DIRECTORY: PrivateDirectory = {
     LOCKER_SOCKET,
     WINDOW_FILE,
     `${WINDOW_FILE}.tmp`,
+    UNREPORTED_FILE,
+    `${UNREPORTED_FILE}.tmp`,
   ],
 };
 
@@ -48,6 +53,8 @@ export const STATE_DIRECTORY: PrivateDirectory = {
     RESERVED_FILE,
     HISTORY_FILE,
     CLOSING_FILE,
+    TOTALS_FILE,
+    TOTALS_TEMPORARY,
     RECEIPT_FILE,
     `${RECEIPT_FILE}.tmp`,
   ],

@@ -140,6 +140,21 @@ Examples: locktables status --max-age 26h
     },
   }),
   define({
+    name: "metrics",
+    brief: "Print the windows' numbers for Prometheus",
+    details: `
+The same text is written into the directory of node_exporter's textfile
+collector after each window (metrics_file in [locktables] of /root/.my.cnf).
+Only looks; locktables_window_open is that of now.
+
+Exit 0: printed.`,
+    parser: fields({}),
+    run: async () => {
+      const { metrics } = await import("../commands/metrics.ts");
+      return await metrics();
+    },
+  }),
+  define({
     name: "check",
     brief: "Find what would make tonight's freeze fail, without locking",
     details: `

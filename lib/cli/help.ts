@@ -5,6 +5,7 @@ import {
   RECEIPT_FILE,
   RECORD_FILE,
   RUN_DIR,
+  TOTALS_FILE,
   WAIT_FOR_SNAPSHOT,
 } from "../base/paths.ts";
 import { EXIT, type ExitCode } from "../base/refusal.ts";
@@ -71,6 +72,7 @@ ${
       [RECORD_FILE, "the newest window; part of its snapshot"],
       [RECEIPT_FILE, "what install changed"],
       [HISTORY_FILE, "the windows before it"],
+      [TOTALS_FILE, "numbers over all windows"],
     ])
   }
 

@@ -33,11 +33,12 @@ export function attendedCall(
 
 /**
  * How long each may take, in milliseconds: check promises to answer within 10 s and takes 8 for
- * its questions; status waits up to 4 s for a locker; install and uninstall write some small files.
+ * its questions; status and metrics wait up to 4 s for a locker; install and uninstall write some small files.
  */
 const LIMITS_MS: Readonly<Record<string, number>> = {
   check: 8_700,
   status: 6_000,
+  metrics: 6_000,
   install: 10_000,
   uninstall: 10_000,
 };
@@ -130,7 +131,7 @@ async function reportStopped(began: Instant, why: Refusal): Promise<CommandEnd> 
 
 async function whyLate(name: string, limitMs: number): Promise<Refusal> {
   const path = await silentPath(
-    name === "status"
+    name === "status" || name === "metrics"
       ? [STATE_DIR]
       : [STATE_DIR, OPTION_FILE, ...KNOWN_SOCKETS, ...INSTALL_PATHS, ...UNIT_PATHS],
   );

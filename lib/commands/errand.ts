@@ -11,6 +11,7 @@ import { ROOT } from "../base/look.ts";
 import { RECORD_FILE, RUN_DIR, STATE_DIR, WRITE_PROBE_NAME } from "../base/paths.ts";
 import { isBelieved, STATE_DIRECTORY } from "../base/private_directory.ts";
 import type { WindowRecord } from "../window/record.ts";
+import type { Report } from "../window/report.ts";
 
 /** How long the process of a check that was stopped may wait for its disk, and how often to look. */
 const PROBE_LIMIT_MS = 10 * 60_000;
@@ -48,6 +49,11 @@ const ERRANDS: Readonly<Record<ErrandName, (input: unknown) => Promise<unknown>>
   async "kill-sessions"(input) {
     const { killSessions } = await import("../locker/kill_sessions.ts");
     return await killSessions(input as WindowRecord);
+  },
+  async report(input) {
+    const { deliver } = await import("../outlets/deliver.ts");
+    await deliver(input as Report);
+    return null;
   },
   touch: (input) => touch(input as readonly string[]),
 };

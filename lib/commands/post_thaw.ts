@@ -13,13 +13,14 @@ import { atMost } from "../base/at_most.ts";
 import { systemClock } from "../base/clock.ts";
 import { silentDisk } from "../base/disk.ts";
 import { hasEnded } from "../base/ended.ts";
-import { runErrand } from "../base/errand.ts";
+import { runErrand, sendErrand } from "../base/errand.ts";
 import { SYNC_PROGRAMS } from "../locker/flush.ts";
 import { exists, readIfThere, removeIfThere } from "../base/files.ts";
 import { privacyNow, RUN_DIRECTORY } from "../base/private_directory.ts";
 import { RUN_DIR, STATE_DIR, WAIT_FOR_SNAPSHOT, WINDOW_FILE } from "../base/paths.ts";
 import { parseRecord } from "../window/parse_record.ts";
 import { recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
+import type { Report } from "../window/report.ts";
 
 /**
  * Longest wait for the verdict, in milliseconds: the worst release (the server does not answer,
@@ -215,6 +216,7 @@ async function closeWithoutLocker(sessions?: "sessions may be open"): Promise<Cl
     );
     const unwritten = written === null ? silentDisk(STATE_DIR, RECORD_LIMIT_MS) : written.value;
     if (unwritten !== null) await complainOf(unwritten);
+    await sendErrand("report", { kind: "window", record, refusal: null } satisfies Report);
   }
   clearRunDirectory();
   return { kind: "closed", record };

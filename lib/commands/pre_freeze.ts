@@ -13,9 +13,11 @@ import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from ".
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
 import { parseRecord } from "../window/parse_record.ts";
 import type { WindowRecord } from "../window/record.ts";
+import type { Report } from "../window/report.ts";
 import { atMost } from "../base/at_most.ts";
+import { rfc3339, systemClock } from "../base/clock.ts";
 import { DISK_SILENT, silentDisk } from "../base/disk.ts";
-import { runErrand, silentPath } from "../base/errand.ts";
+import { runErrand, sendErrand, silentPath } from "../base/errand.ts";
 import { readIfThere } from "../base/files.ts";
 import { linesOf } from "../base/lines.ts";
 import { KNOWN_SOCKETS, OPTION_FILE, STATE_DIR, WINDOW_FILE } from "../base/paths.ts";
@@ -58,6 +60,8 @@ export type Opening =
     readonly refusal: Refusal;
     readonly mayProceed: boolean;
     readonly warnings: readonly string[];
+    /** Whether the locker has reported it to the outlets. */
+    readonly isReported: boolean;
   };
 
 /** Opens a window for a caller; its exit code is the caller's answer. */
@@ -76,7 +80,14 @@ export async function preFreeze(caller: Caller | null): Promise<ExitCode> {
   }
   await complainOf(opening.refusal);
   await complainOfWarnings(opening.warnings);
+  if (!opening.isReported) await reportRefusal(caller, opening.refusal);
   return opening.mayProceed ? EXIT.ok : opening.refusal.code;
+}
+
+/** Nothing is locked any more, and everything is said. */
+async function reportRefusal(caller: Caller | null, refusal: Refusal): Promise<void> {
+  const at = rfc3339(systemClock.now());
+  await sendErrand("report", { kind: "refusal", at, caller, refusal } satisfies Report);
 }
 
 /** Who opens a window: a caller, somebody by hand (null), or `rehearse`, for no image. */
@@ -130,8 +141,9 @@ async function startLocker(opener: Opener): Promise<Opening> {
   let mayProceed = false;
   let record: WindowRecord | null = null;
   let warnings: readonly string[] = [];
-  const refused = (refusal: Refusal): Opening => ({
+  const refused = (refusal: Refusal, isReported: boolean): Opening => ({
     kind: "refused",
+    isReported,
     refusal,
     // Not for a caller that has given up, and not over a defect of ours.
     mayProceed: mayProceed && !isCancelled && refusal.code !== EXIT.defect,
@@ -155,11 +167,11 @@ async function startLocker(opener: Opener): Promise<Opening> {
       case "refused":
         // Where its disk does not answer it stays, with nothing in its hands, until it can clear up.
         if (message.refusal.reason !== DISK_SILENT) await atMost(child.status, END_LIMIT_MS, null);
-        return refused(message.refusal);
+        return refused(message.refusal, true);
       case undefined:
         // Silent or dead: killing it is the one thing that is sure to end the lock, because
         // the server releases the lock when the sessions break.
-        return refused(await endLocker(child));
+        return refused(await endLocker(child), false);
     }
   }
 }
@@ -198,7 +210,7 @@ async function endLocker(child: Deno.ChildProcess): Promise<Refusal> {
 }
 
 function refusedAs(refusal: Refusal): Opening {
-  return { kind: "refused", refusal, mayProceed: false, warnings: [] };
+  return { kind: "refused", refusal, mayProceed: false, warnings: [], isReported: false };
 }
 
 /** The refusal while a window is open, with since when and until when. */

@@ -1,18 +1,19 @@
 /** status: the window now, and the last one; and what a monitor wants to know of them. Only looks. */
 import { plainJson } from "../base/plain_text.ts";
-import { historyBackwards } from "../locker/history.ts";
 import { readWindowState, type WindowState } from "../locker/read_status.ts";
 import { complain, complainOf, sayAll } from "../base/print.ts";
-import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal } from "../base/refusal.ts";
 import { type CommandEnd, PLUGIN_STATE, type PluginState } from "../base/plugin_state.ts";
 import { statusText } from "../window/status_text.ts";
 import { privacyNow, RUN_DIRECTORY, STATE_DIRECTORY } from "../base/private_directory.ts";
 import { type Instant, rfc3339, systemClock } from "../base/clock.ts";
-import { effectiveUser } from "../base/look.ts";
 import { SCHEMA_VERSION } from "../window/record.ts";
 import { textOf } from "../base/styled.ts";
 import { type Expectation, judge, type Judgement, monitorFacts } from "../outlets/judgement.ts";
+import { historyBackwards } from "../outlets/history.ts";
 import { pluginLine } from "../outlets/nagios.ts";
+import { readUnreported, unreportedText } from "../outlets/unreported.ts";
+import { rootAlone } from "./root_alone.ts";
 import { sayUnknown } from "./plugin.ts";
 import { localTime, terminalPaint } from "./terminal.ts";
 
@@ -45,19 +46,9 @@ export async function status(options: StatusOptions): Promise<CommandEnd> {
 
 /** What there is, or why that cannot be known. */
 async function stateNow(now: Instant): Promise<WindowState | Refusal> {
-  const user = effectiveUser();
-  if (user !== 0) return notRoot(user);
-  const untrusted = [RUN_DIRECTORY, STATE_DIRECTORY].map(privacyNow).find(isRefusal);
-  return untrusted ?? await readWindowState(now, STATUS_LIMIT_MS);
-}
-
-function notRoot(user: number): Refusal {
-  return refusal(
-    EXIT.badSetup,
-    "not-root",
-    `status runs as the user ${user}; expected root, to whom the records belong`,
-    "Run: sudo locktables status",
-  );
+  const refused = rootAlone("status") ??
+    [RUN_DIRECTORY, STATE_DIRECTORY].map(privacyNow).find(isRefusal);
+  return refused ?? await readWindowState(now, STATUS_LIMIT_MS);
 }
 
 function judgementOf(state: WindowState, expected: Expectation, now: Instant): Judgement {
@@ -65,12 +56,14 @@ function judgementOf(state: WindowState, expected: Expectation, now: Instant): J
 }
 
 async function say({ locker, window, last }: WindowState, asJson: boolean, now: Instant) {
+  const unreported = readUnreported();
   if (asJson) {
-    const object = { schema_version: SCHEMA_VERSION, now: rfc3339(now), locker, window, last };
-    await sayAll(plainJson(object, 2));
+    const what = { schema_version: SCHEMA_VERSION, now: rfc3339(now), locker, window, last };
+    await sayAll(plainJson({ ...what, unreported }, 2));
     return;
   }
-  await sayAll(textOf(statusText(window, last, localTime), terminalPaint()));
+  const lines = [...statusText(window, last, localTime), ...unreportedText(unreported)];
+  await sayAll(textOf(lines, terminalPaint()));
   if (locker === "no-answer") await sayAll("The locker does not answer.");
 }
 

@@ -10,6 +10,8 @@ import {
   RESERVED_FILE,
   RUN_DIR,
   STATE_DIR,
+  TOTALS_FILE,
+  UNREPORTED_FILE,
 } from "../base/paths.ts";
 import { makePrivate, privacyNow, STATE_DIRECTORY } from "../base/private_directory.ts";
 
@@ -58,8 +60,9 @@ export function writeReceipt(receipt: Receipt): Refusal | null {
 export function removeReceipt(receipt: Receipt): readonly string[] {
   const files = [
     RECEIPT_FILE,
+    UNREPORTED_FILE,
     ...(receipt.own_directories.includes(STATE_DIR)
-      ? [RECORD_FILE, RESERVED_FILE, HISTORY_FILE, FREEZE_SENSOR_DIR]
+      ? [RECORD_FILE, RESERVED_FILE, HISTORY_FILE, TOTALS_FILE, FREEZE_SENSOR_DIR]
       : []),
   ].filter(exists);
   for (const path of files) removeIfThere(path);

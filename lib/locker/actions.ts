@@ -14,6 +14,7 @@ import { defect } from "./defect.ts";
 import { noFreezeSeen } from "./freeze_sensor.ts";
 import { openInstances } from "./prepare.ts";
 import { leftMs, type LockerRun } from "./run.ts";
+import { reportWindow } from "./report.ts";
 import { secure } from "./secure.ts";
 
 /** What closing a window ends. */
@@ -85,7 +86,7 @@ async function lock(run: LockerRun): Promise<void> {
 
 async function close(run: LockerRun, { control, stopWatching, over }: LockerEnds): Promise<void> {
   if (run.window.phase !== "closed") return;
-  const { wasHeld, refusal } = run.window;
+  const { wasHeld, refusal, isThawed } = run.window;
   const { runDirectory } = run.ports;
   stopWatching();
   run.sensor?.stop();
@@ -94,6 +95,9 @@ async function close(run: LockerRun, { control, stopWatching, over }: LockerEnds
   if (wasHeld) runDirectory.writeWindowFile(run.record());
   for (const path of [WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT]) runDirectory.remove(path);
   const writing = run.place.close(run.record());
+  // No hook waits for this end: people hear of it at this moment, whatever the disk does.
+  const isUnattended = wasHeld && !isThawed;
+  if (isUnattended) await reportWindow(run, refusal);
   // Who is refused because the disk does not answer need not wait for it again.
   const limitMs = refusal?.reason === DISK_SILENT ? 0 : run.limits.finalRecordMs;
   const unwritten = await atMost(writing, limitMs, stillFrozen(limitMs));
@@ -104,6 +108,7 @@ async function close(run: LockerRun, { control, stopWatching, over }: LockerEnds
   if (unwritten !== null && wasHeld) runDirectory.writeWindowFile(run.record());
   else if (isTold) runDirectory.remove(WINDOW_FILE);
   if (refusal !== null) run.starter.send({ event: "refused", refusal });
+  if (!isUnattended) await reportWindow(run, refusal);
   await atMost(writing, run.limits.frozenDiskMs, null);
   // Until now it was the only trace of how the window closed; the next one has its own.
   if (isTold && runDirectory.windowFileIs(run.windowId)) runDirectory.remove(WINDOW_FILE);

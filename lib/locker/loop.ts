@@ -10,6 +10,7 @@ import { defect } from "./defect.ts";
 import { LOCKER_LIMITS, type LockerLimits } from "./limits.ts";
 import { type LockerPorts, systemPorts } from "./ports.ts";
 import { prepareAll } from "./prepare.ts";
+import { reportRefusal } from "./report.ts";
 import { beginRun, type LockerRequest } from "./run.ts";
 
 /** Opens, holds and closes one window. Resolves when everything of it is gone. */
@@ -22,6 +23,7 @@ export async function runLocker(
   const watchLockFile = ports.runDirectory.openLockFiles();
   if (isRefusal(watchLockFile)) {
     starter.send({ event: "refused", refusal: watchLockFile });
+    await reportRefusal(ports, request, watchLockFile);
     return;
   }
   const over = Promise.withResolvers<void>();
@@ -67,7 +69,7 @@ export async function runLocker(
   ports.onSignal((signal) => dispatch({ type: "SignalReceived", signal }));
   starter.accepted.then((isAccepted) => {
     dispatch({ type: isAccepted ? "StarterAccepted" : "StarterLost" });
-    ports.dropRunRight(); // no `sync` from here on
+    ports.dropSyncRight(); // no `sync` from here on
   });
   run.mark(run.window.phase);
   report(run, prepareAll);

@@ -6,6 +6,8 @@ import { openStarterLink } from "./freeze_link.ts";
 import { writeWindowFile } from "./run_directory.ts";
 import { defect } from "./defect.ts";
 import { runLocker } from "./loop.ts";
+import { systemPorts } from "./ports.ts";
+import { reportRefusal } from "./report.ts";
 import { type OptionWarning, readOptionFile } from "../options/option_file.ts";
 import { type Settings, settingsFrom } from "../options/settings.ts";
 import { complainOf } from "../base/print.ts";
@@ -42,6 +44,7 @@ export async function locker({ caller, isRehearsal, beganMs }: LockerStart): Pro
     : silentDisk(OPTION_FILE, OPTION_FILE_LIMIT_MS);
   if (isRefusal(read)) {
     starter.send({ event: "refused", refusal: read });
+    await reportRefusal(systemPorts, { caller, isRehearsal }, read);
     return read.code;
   }
   const warnings = read.warnings.map(({ text }) => text);

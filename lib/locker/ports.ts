@@ -5,10 +5,12 @@ import { instanceSocket } from "../options/instance_socket.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { diskAnswered } from "../base/disk.ts";
 import { removeIfThere } from "../base/files.ts";
-import { type Flush, flushEverything, flushFilesystemsOf } from "./flush.ts";
+import { sendErrand } from "../base/errand.ts";
+import { type Flush, flushEverything, flushFilesystemsOf, SYNC_PROGRAMS } from "./flush.ts";
 import { freezePlaces } from "./freeze_places.ts";
 import { closeRecord, newestRecords, type ReservedRecord, reserveRecord } from "./record_file.ts";
 import type { WindowRecord } from "../window/record.ts";
+import type { Report } from "../window/report.ts";
 import { type ControlHandlers, type ControlServer, openControlServer } from "./control_server.ts";
 import {
   type LockFileHandlers,
@@ -70,7 +72,9 @@ export interface LockerPorts {
   /** Calls back for each signal that asks the locker to end. */
   onSignal(handler: (signal: string) => void): void;
   /** Gives back the right to run `sync`: nothing of it is needed once the lock is promised. */
-  dropRunRight(): void;
+  dropSyncRight(): void;
+  /** Sends a report off; nothing of it is waited for, and it never fails. */
+  report(report: Report): Promise<void>;
 }
 
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
@@ -101,7 +105,8 @@ export const systemPorts: LockerPorts = {
   onSignal(handler) {
     for (const signal of SIGNALS) Deno.addSignalListener(signal, () => handler(signal));
   },
-  dropRunRight() {
-    Deno.permissions.revokeSync({ name: "run" });
+  dropSyncRight() {
+    for (const command of SYNC_PROGRAMS) Deno.permissions.revokeSync({ name: "run", command });
   },
+  report: (report) => sendErrand("report", report),
 };

@@ -7,7 +7,7 @@ import { plainJson } from "../base/plain_text.ts";
 import type { Refusal } from "../base/refusal.ts";
 import { parseRecord } from "../window/parse_record.ts";
 import type { WindowRecord } from "../window/record.ts";
-import { copyToDisk, diskAnswered, readFromDisk } from "../base/disk.ts";
+import { copyToDisk, diskAnswered, readFromDisk, replaceOnDisk } from "../base/disk.ts";
 import { writeAll } from "../base/lines.ts";
 import { unusable } from "../base/files.ts";
 import {
@@ -96,13 +96,13 @@ export async function closeRecord(record: WindowRecord): Promise<Refusal | null>
     const there = parseRecord(await readFromDisk(RECORD_FILE));
     // A window that was opened while this one waited for the disk has its record there.
     if (there === null || there.opened_at <= record.opened_at) {
-      await replaceOnDisk(RECORD_FILE, linesOf(record));
+      await replaceOnDisk(RECORD_FILE, CLOSING_FILE, linesOf(record));
       await directory.sync();
     }
     path = HISTORY_FILE;
     const lines = (await readFromDisk(HISTORY_FILE) ?? "").split("\n").filter((old) => old !== "");
     const kept = [...lines, plainJson(record)].slice(-HISTORY_LINES).join("\n");
-    await replaceOnDisk(HISTORY_FILE, new TextEncoder().encode(`${kept}\n`));
+    await replaceOnDisk(HISTORY_FILE, CLOSING_FILE, new TextEncoder().encode(`${kept}\n`));
     return null;
   } catch (error) {
     return unusable(path, "write", error);
@@ -137,18 +137,4 @@ export async function discard(): Promise<void> {
 
 function linesOf(record: WindowRecord): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(`${plainJson(record, 2)}\n`);
-}
-
-/** Replaces a file in one step, on disk when it resolves. Only for the holder of the lock above. */
-async function replaceOnDisk(path: string, content: Uint8Array): Promise<void> {
-  try {
-    await copyToDisk(CLOSING_FILE, content);
-    // For reading: that never waits for a frozen disk, and is enough for fsync.
-    using file = await Deno.open(CLOSING_FILE, { read: true });
-    await file.sync();
-    await Deno.rename(CLOSING_FILE, path);
-  } catch (error) {
-    await Deno.remove(CLOSING_FILE).catch(() => {}); // the error before is the one to tell
-    throw error;
-  }
 }

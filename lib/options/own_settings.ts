@@ -3,6 +3,7 @@ import { _default, literal, object, pipe, safeParse, string, transform } from "z
 
 import { commentOut } from "../base/edit_command.ts";
 import { formatDuration, parseDuration } from "../base/duration.ts";
+import { METRICS_FILES, STATE_DIR } from "../base/paths.ts";
 import { badValue, oneOf } from "./bad_setting.ts";
 import { lastOfEach, type OptionLine, shown } from "./option_file.ts";
 
@@ -57,6 +58,15 @@ const DEFAULT_CONNECTION_MARK = "90%";
 const RELEASES = ["auto", "thaw-hook", "filesystem-thaw"] as const;
 const ON_FAILURE = ["abort", "proceed"] as const;
 
+/** Where closed windows are reported. */
+export interface OutletSettings {
+  /** The file for node_exporter's textfile collector; `found`: where the collector looks. */
+  readonly metricsFile: "found" | "off" | { readonly path: string };
+}
+
+/** Those without an option file. */
+export const DEFAULT_OUTLETS: OutletSettings = { metricsFile: "found" };
+
 /** An example for the hint of each of our own keys, in the order of the documentation. */
 const OWN_EXAMPLES = {
   "method": METHODS[0],
@@ -69,6 +79,7 @@ const OWN_EXAMPLES = {
   "connection-mark": DEFAULT_CONNECTION_MARK,
   "release": RELEASES[0],
   "on-failure": ON_FAILURE[0],
+  "metrics-file": METRICS_FILES[0] ?? "off",
   "instances": "main,reporting",
 } as const;
 type OwnKey = keyof typeof OWN_EXAMPLES;
@@ -113,6 +124,7 @@ function ownSchema(defaultFreezeTimeoutMs: number) {
       "connection-mark": share(DEFAULT_CONNECTION_MARK),
       "release": _default(literal(RELEASES, oneOf(RELEASES)), "auto"),
       "on-failure": _default(literal(ON_FAILURE, oneOf(ON_FAILURE)), "abort"),
+      "metrics-file": metricsFile(),
       "instances": _default(instanceNames(), []),
     } satisfies Record<OwnKey, unknown>,
   );
@@ -150,6 +162,26 @@ function share(byDefault: string) {
     return null;
   });
   return pipe(_default(string(), byDefault), parsed);
+}
+
+/** A link of root's below the state directory leads to any other place that a collector has. */
+const METRICS_LINKED = new RegExp(
+  `^${STATE_DIR}/(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)+[A-Za-z0-9_-]+\\.prom$`,
+);
+
+/** A file that the compiled permissions let us write, or `off`. */
+function metricsFile() {
+  const parsed = transform((text: string, context): OutletSettings["metricsFile"] => {
+    if (text === "off") return "off";
+    if (METRICS_FILES.includes(text) || METRICS_LINKED.test(text)) return { path: text };
+    context.issues.push({
+      code: "custom",
+      message: `off, ${METRICS_FILES.join(", ")}, or ${STATE_DIR}/LINK/NAME.prom`,
+      input: text,
+    });
+    return "off";
+  });
+  return _default(pipe(string(), parsed), DEFAULT_OUTLETS.metricsFile);
 }
 
 function instanceNames() {

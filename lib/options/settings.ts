@@ -15,7 +15,12 @@ import {
   optionsOfGroups,
   type OptionWarning,
 } from "./option_file.ts";
-import { DEFAULT_FREEZE_TIMEOUT_MS, isOwn, ownSettingsFrom } from "./own_settings.ts";
+import {
+  DEFAULT_FREEZE_TIMEOUT_MS,
+  isOwn,
+  type OutletSettings,
+  ownSettingsFrom,
+} from "./own_settings.ts";
 import { looseKey, misspelled, strayGroup, unknownKey } from "./stray.ts";
 
 /** Everything the option file decides. All times are whole milliseconds. */
@@ -49,6 +54,7 @@ export interface Settings {
   readonly release: "auto" | "thaw-hook" | "filesystem-thaw";
   /** What pre-freeze tells its caller when it has no lock. */
   readonly onFailure: "abort" | "proceed";
+  readonly outlets: OutletSettings;
   /** At least one; without `instances` a single one named `main`. */
   readonly instances: readonly InstanceSettings[];
 }
@@ -123,6 +129,7 @@ export function settingsFrom(
       connectionMark: values["connection-mark"],
       release: values.release,
       onFailure: values["on-failure"],
+      outlets: { metricsFile: values["metrics-file"] },
       instances: instances.found,
     },
     warnings: [...warnings, ...instances.warnings],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { CALLER_TABLE, CALLERS, DIRECTORY_MODES } from "../../lib/callers/table.ts";
 import { INSTALL_PATHS, UNIT_PATHS } from "../../lib/callers/install_paths.ts";
-import { parentOf } from "../../lib/base/paths.ts";
+import { METRICS_FILES, parentOf } from "../../lib/base/paths.ts";
 
 const CONFIG: {
   readonly compile: { readonly permissions: Record<"read" | "write" | "run", readonly string[]> };
@@ -21,6 +21,13 @@ Deno.test("the rights for hooks in deno.json are what the table leads to, and al
     paths.filter((path) => /^\/(etc|usr|var\/log)/.test(path));
   assert.deepEqual(ofHooks(write), INSTALL_PATHS);
   assert.deepEqual(ofHooks(read), [...INSTALL_PATHS, ...UNIT_PATHS]);
+});
+
+Deno.test("the only other files that may be written outside of our directories are the metrics and their temporaries", () => {
+  const files = METRICS_FILES.flatMap((path) => [path, `${path}.tmp`]);
+  for (const rights of [read, write]) {
+    assert.deepEqual(rights.filter((path) => /prometheus|node_exporter/.test(path)), files);
+  }
 });
 
 Deno.test("no right is for a directory that programs are run from", () => {

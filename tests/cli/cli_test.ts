@@ -13,6 +13,7 @@ const COMMANDS = [
   "pre-freeze",
   "post-thaw",
   "status",
+  "metrics",
   "check",
   "rehearse",
   "install",

@@ -26,6 +26,7 @@ import {
   WINDOW_FILE,
 } from "../../lib/base/paths.ts";
 import type { WindowRecord } from "../../lib/window/record.ts";
+import type { Report } from "../../lib/window/report.ts";
 
 /** What one answer of the world is, and after how many milliseconds it comes; null: never. */
 export interface Answer<T> {
@@ -83,6 +84,8 @@ export interface FakeWorld {
   readonly sent: LockerMessage[];
   /** Records that were closed on disk. */
   readonly closed: WindowRecord[];
+  /** What was sent to the outlets. */
+  readonly reports: Report[];
   /** Files in the run directory. */
   readonly files: Map<string, string>;
   /** Lets so many milliseconds pass. */
@@ -131,6 +134,7 @@ const SETTINGS: Settings = {
   connectionMark: 0.9,
   release: "auto",
   onFailure: "abort",
+  outlets: { metricsFile: "found" },
   instances: [],
 };
 
@@ -144,6 +148,7 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
   const sent: LockerMessage[] = [];
   const closed: WindowRecord[] = [];
   const verdicts: WindowRecord[] = [];
+  const reports: Report[] = [];
   const files = new Map<string, string>();
   const servers = guest.servers ?? [{}];
   const opened: InstanceOptions[] = [];
@@ -251,7 +256,12 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
       return await doing(`open ${options.name}`, answer) ?? fakeInstance(server, place);
     },
     onSignal: (handler) => onSignal = handler,
-    dropRunRight: () => log.push("run right dropped"),
+    dropSyncRight: () => log.push("right to sync dropped"),
+    report(report) {
+      log.push("report");
+      reports.push(report);
+      return Promise.resolve();
+    },
   };
 
   const fakeInstance = (server: FakeServer, at: number): Instance => {
@@ -336,6 +346,7 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
     log,
     sent,
     closed,
+    reports,
     files,
     verdicts,
     async pass(ms) {

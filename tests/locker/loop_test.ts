@@ -624,6 +624,7 @@ for (const { name, guest, given, ends, told, also } of ORDERINGS) {
       assert.deepEqual(world.sent.map(({ event }) => event), told);
       also?.(world, seen);
       assertNothingLeft(world);
+      assertReportedOnce(world, seen);
     } finally {
       world.restore();
     }
@@ -635,6 +636,18 @@ function refusedRecord(world: FakeWorld): WindowRecord {
   const last = world.sent.at(-1);
   assert.ok(last?.event === "refused");
   return { ...REFUSED, attempts: 0, detail: last.refusal.summary } as WindowRecord;
+}
+
+/** The outlets hear of every end, once, when no lock is held any more; and whoever waits, before. */
+function assertReportedOnce({ log, reports }: FakeWorld, record: WindowRecord): void {
+  const [report] = reports;
+  assert.equal(reports.length, 1, log.join(", "));
+  assert.ok(report?.kind === "window");
+  const { outcome, reason, verdict, closed_at } = report.record;
+  assert.deepEqual([outcome, reason, verdict], [record.outcome, record.reason, record.verdict]);
+  assert.notEqual(closed_at, null);
+  const releases = log.findLastIndex((entry) => entry.startsWith("release "));
+  assert.ok(log.indexOf("report") > releases, log.join(", "));
 }
 
 /** After any end: every server that was opened is released, once, and no file is left. */

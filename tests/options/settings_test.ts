@@ -54,12 +54,31 @@ const DEFAULTS: Settings = {
   connectionMark: 0.9,
   release: "auto",
   onFailure: "abort",
+  outlets: { metricsFile: "found" },
   instances: [{ name: "main", connection: { user: "root", password: null, socket: null } }],
 };
 
 Deno.test("no file means root on the first known socket, with every default", () => {
   assert.deepEqual(fromText(""), { settings: DEFAULTS, warnings: [] });
 });
+
+/** Where the metrics may be written: what is compiled in, and below a link of root's. */
+const METRICS = [
+  "/var/lib/prometheus/node-exporter/locktables.prom",
+  "/var/lib/node_exporter/textfile_collector/locktables.prom",
+  "/var/lib/locktables/textfile/locktables.prom",
+  "/var/lib/locktables/a/b/db_1.prom",
+];
+
+const NO_METRICS = [
+  "/var/lib/prometheus/node-exporter/other.prom",
+  "/srv/locktables.prom",
+  "/var/lib/locktables/locktables.prom",
+  "/var/lib/locktables/textfile/locktables.txt",
+  "/var/lib/locktables/textfile/../x.prom",
+  "/var/lib/locktables/.x/x.prom",
+  "textfile/x.prom",
+];
 
 const FREEZE: readonly (readonly [caller: Caller | null, ms: number])[] = [
   ["aws", 8_000],
@@ -110,6 +129,10 @@ const ACCEPTED: readonly (readonly [lines: string, changed: Partial<Settings>])[
   ["connection_mark=x\nconnection_mark=90%", {}],
   ["release=thaw-hook", { release: "thaw-hook" }],
   ["release=filesystem-thaw", { release: "filesystem-thaw" }],
+  ["metrics_file=off", { outlets: { metricsFile: "off" } }],
+  ...METRICS.map((path) =>
+    [`metrics_file=${path}`, { outlets: { metricsFile: { path } } }] as const
+  ),
   ["on_failure=proceed", { onFailure: "proceed" }],
 ];
 
@@ -135,6 +158,12 @@ const REFUSED: readonly (readonly [line: string, summary: string])[] = [
     "kill_long_queries=yes",
     "Bad setting /root/.my.cnf:2: kill_long_queries is yes; expected one of off, select, all",
   ],
+  ...NO_METRICS.map((path) =>
+    [
+      `metrics_file=${path}`,
+      `Bad setting /root/.my.cnf:2: metrics_file is ${path}; expected off, /var/lib/prometheus/node-exporter/locktables.prom, /var/lib/node_exporter/textfile_collector/locktables.prom, or /var/lib/locktables/LINK/NAME.prom`,
+    ] as const
+  ),
   [
     "connection_mark=9%",
     "Bad setting /root/.my.cnf:2: connection_mark is 9%; expected a share from 10% to 100%, or off",
@@ -276,7 +305,7 @@ const REFUSED: readonly (readonly [line: string, summary: string])[] = [
   [
     "ssl-ca=/etc/ca.pem",
     "Unknown setting /root/.my.cnf:2: ssl-ca in [locktables]; expected one of method, hold_timeout, stall_limit, freeze_timeout, " +
-    "lock_wait_timeout, long_query_guard, kill_long_queries, connection_mark, release, on_failure, instances, user, password, socket, host, protocol, port",
+    "lock_wait_timeout, long_query_guard, kill_long_queries, connection_mark, release, on_failure, metrics_file, instances, user, password, socket, host, protocol, port",
   ],
   [
     "host=db.example",

@@ -41,6 +41,7 @@ export interface Status {
   readonly locker: string;
   readonly window: StatusRecord | null;
   readonly last: StatusRecord | null;
+  readonly unreported: readonly { readonly outlet: string; readonly why: string }[];
 }
 
 /** What tests look at in a record. */
@@ -251,9 +252,10 @@ async function whatIsLeft(
   const processes = (await processesOf(sandbox)).filter(({ pid, cmdline }) =>
     cmdline !== "" && !expected.includes(pid)
   );
-  const files =
-    (await sandbox.sh("ls -A /run/veeam 2>/dev/null; ls /var/lib/locktables/*.tmp 2>/dev/null"))
-      .stdout.split("\n").filter((name) => name !== "");
+  const files = (await sandbox.sh(
+    "ls -A -I unreported.json /run/veeam 2>/dev/null; ls /var/lib/locktables/*.tmp 2>/dev/null",
+  ))
+    .stdout.split("\n").filter((name) => name !== "");
   const connections = await otherSessions(server);
   return [
     ...processes.map(({ pid, cmdline }) => `process ${pid} ${cmdline}`),

@@ -1,0 +1,32 @@
+/**
+ * Brings a report to every outlet. In a process of its own that nobody waits for
+ * (`lib/base/errand.ts`), after the release: whatever an outlet does, no hook is later for it.
+ */
+import { VERSION } from "../base/version.ts";
+import { isRefusal, type Refusal } from "../base/refusal.ts";
+import type { OutletSettings } from "../options/own_settings.ts";
+import { isOfImage, type Report } from "../window/report.ts";
+import { metricsFile, writeMetricsFile } from "./metrics_file.ts";
+import { outletSettings } from "./outlet_settings.ts";
+import { metricsText } from "./prometheus.ts";
+import { count } from "./totals_file.ts";
+import { noteUnreported, type Unreported } from "./unreported.ts";
+
+/** Reports to every outlet, and notes which of them failed. */
+export async function deliver(report: Report): Promise<void> {
+  const settings = await outletSettings();
+  noteUnreported(isOfImage(report) ? await toMetrics(report, settings) : []);
+}
+
+async function toMetrics(report: Report, settings: OutletSettings): Promise<Unreported[]> {
+  const counted = await count(report);
+  if (isRefusal(counted)) return [failed(counted)];
+  const path = await metricsFile(settings);
+  const text = metricsText(counted.totals, { version: VERSION, isOpen: false });
+  const unwritten = path === null ? null : await writeMetricsFile(path, `${text}\n`);
+  return [counted.unwritten, unwritten].flatMap((one) => one === null ? [] : [failed(one)]);
+}
+
+function failed({ summary, hint }: Refusal): Unreported {
+  return { outlet: "metrics", why: `${summary}. ${hint}` };
+}

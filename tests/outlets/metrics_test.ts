@@ -1,0 +1,235 @@
+/** The numbers of real windows, in the file that Debian's node exporter reads. */
+import assert from "node:assert/strict";
+import { unpackedPath } from "../../scripts/provision.ts";
+import { METRICS_FILES, parentOf, TOTALS_FILE } from "../../lib/base/paths.ts";
+import { type Guest, openGuest, until } from "../support/guest.ts";
+
+const [DEBIANS = "", OTHERS = ""] = METRICS_FILES;
+const NOBODY = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+
+async function inGuest(test: (guest: Guest) => Promise<void>): Promise<void> {
+  const guest = await openGuest("mariadb");
+  try {
+    await test(guest);
+  } finally {
+    await guest.close();
+  }
+}
+
+/** Opens a window and closes it. */
+async function nightly({ locktables }: Guest): Promise<void> {
+  const frozen = await locktables("pre-freeze", "--caller", "qemu");
+  assert.equal(frozen.code, 0, frozen.stderr);
+  const thawed = await locktables("post-thaw");
+  assert.equal(thawed.code, 0, thawed.stderr);
+}
+
+/** Waits until a metric in a file has this value. */
+async function untilMetric({ sandbox }: Guest, path: string, line: string): Promise<void> {
+  await until(
+    `${line} in ${path}`,
+    5_000,
+    async () => await sandbox.exists(path) && (await sandbox.read(path)).split("\n").includes(line),
+  );
+}
+
+/** The value of a metric without labels. */
+function valueOf(text: string, name: string): number {
+  const value = new RegExp(`^locktables_${name} (.+)$`, "m").exec(text)?.[1];
+  assert.ok(value !== undefined, `${name} in ${text}`);
+  return Number(value);
+}
+
+function released(count: number): string {
+  return `locktables_windows_total{outcome="released",verdict="application-consistent"} ${count}`;
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+Deno.test("Debian's node exporter, which is not root, serves the metrics of a window", () =>
+  inGuest(async (guest) => {
+    const { sandbox } = guest;
+    const directory = parentOf(DEBIANS);
+    await sandbox.sh(`mkdir -p ${directory}`);
+    const since = Date.now() / 1_000;
+    await nightly(guest);
+    await untilMetric(guest, DEBIANS, released(1));
+    const port = freePort();
+    const exporter = sandbox.spawn([
+      ...NOBODY,
+      `${await unpackedPath("prometheus-node-exporter")}/usr/bin/prometheus-node-exporter`,
+      "--collector.disable-defaults",
+      "--collector.textfile",
+      `--collector.textfile.directory=${directory}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+    ], { stdout: "null", stderr: "null" });
+    try {
+      let served = "";
+      await until("the exporter serves", 10_000, async () => {
+        const answer = await fetch(`http://127.0.0.1:${port}/metrics`).catch(() => null);
+        served = await answer?.text() ?? "";
+        return served !== "";
+      });
+      assert.match(served, /^node_textfile_scrape_error 0$/m);
+      assert.match(served, /^node_textfile_mtime_seconds\{file="[^"]*locktables\.prom"\} /m);
+      assert.ok(served.split("\n").includes(released(1)));
+      assert.ok(valueOf(served, "last_application_consistent_timestamp_seconds") >= since - 1);
+      assert.equal(valueOf(served, "last_window_success"), 1);
+      assert.ok(valueOf(served, "last_window_hold_seconds") > 0);
+      assert.match(
+        served,
+        /^locktables_last_window_server_info\{flavor="mariadb",method="backup-s/m,
+      );
+    } finally {
+      exporter.kill("SIGKILL");
+      await exporter.status;
+    }
+    const left = await sandbox.sh(`ls -A ${directory}; stat -c %a ${DEBIANS}`);
+    assert.equal(left.stdout, "locktables.prom\n644\n", "one file, for everybody to read");
+    await guest.assertNothingLeft();
+  }));
+
+Deno.test("metrics prints what the file has, and counts what the history no longer has", () =>
+  inGuest(async (guest) => {
+    const { sandbox, locktables } = guest;
+    // The second place, where the first is not there.
+    await sandbox.sh(`mkdir -p ${parentOf(OTHERS)}`);
+    await nightly(guest);
+    await untilMetric(guest, OTHERS, released(1));
+    assert.equal((await locktables("metrics")).stdout, await sandbox.read(OTHERS));
+    await sandbox.sh("rm /var/lib/locktables/history.jsonl /var/lib/locktables/record.json");
+    await nightly(guest);
+    await untilMetric(guest, OTHERS, released(2));
+    // Without totals what is left of the history is counted.
+    await sandbox.sh(`rm ${TOTALS_FILE}`);
+    const counted = await locktables("metrics");
+    assert.ok(counted.stdout.split("\n").includes(released(1)), counted.stdout);
+    // Of now.
+    await locktables("pre-freeze");
+    assert.match((await locktables("metrics")).stdout, /^locktables_window_open 1$/m);
+    await locktables("post-thaw");
+    // A rehearsal is no window of anybody's image.
+    await untilMetric(guest, OTHERS, released(2));
+    await locktables("rehearse", "--hold", "0s");
+    await guest.assertNothingLeft();
+    assert.ok((await sandbox.read(OTHERS)).split("\n").includes(released(2)));
+  }));
+
+Deno.test("every way in which pre-freeze can be refused is counted by its exit code", () =>
+  inGuest(async (guest) => {
+    const { sandbox, locktables } = guest;
+    await sandbox.sh(`mkdir -p ${parentOf(DEBIANS)}`);
+    const refusals = (code: number, count: number) =>
+      `locktables_pre_freeze_refusals_total{exit_code="${code}"} ${count}`;
+    // By the locker, before there is a window.
+    await sandbox.writeFile("/root/.my.cnf", "[locktables]\nhold_timeout=soon\n");
+    assert.equal((await locktables("pre-freeze")).code, 22);
+    await untilMetric(guest, DEBIANS, refusals(22, 1));
+    // In a window.
+    await sandbox.writeFile("/root/.my.cnf", "[client]\nuser=stranger\n");
+    const denied = await locktables("pre-freeze");
+    assert.equal(denied.code, 21, denied.stderr);
+    await untilMetric(guest, DEBIANS, refusals(21, 1));
+    // By pre-freeze itself.
+    await sandbox.writeFile("/root/.my.cnf", "");
+    await locktables("pre-freeze");
+    assert.equal((await locktables("pre-freeze")).code, 11);
+    await locktables("post-thaw");
+    await untilMetric(guest, DEBIANS, refusals(11, 1));
+    await untilMetric(guest, DEBIANS, released(1));
+    const text = await sandbox.read(DEBIANS);
+    assert.match(text, /^locktables_windows_total\{outcome="refused",verdict="not-quiesced"\} 1$/m);
+    await guest.assertNothingLeft();
+  }));
+
+Deno.test("a window that nobody closes is in the metrics when it expires", () =>
+  inGuest(async (guest) => {
+    const { sandbox, locktables } = guest;
+    await sandbox.sh(`mkdir -p ${parentOf(DEBIANS)}`);
+    await sandbox.writeFile("/root/.my.cnf", "[locktables]\nhold_timeout=1s\n");
+    await locktables("pre-freeze");
+    const expired = 'locktables_windows_total{outcome="expired",verdict="crash-consistent"} 1';
+    await untilMetric(guest, DEBIANS, expired);
+    assert.equal((await locktables("post-thaw")).code, 12);
+    await guest.assertNothingLeft();
+    assert.ok((await sandbox.read(DEBIANS)).split("\n").includes(expired), "and once only");
+  }));
+
+Deno.test("a window whose locker was killed is in the metrics when post-thaw finds that", () =>
+  inGuest(async (guest) => {
+    const { sandbox, locktables } = guest;
+    await sandbox.sh(`mkdir -p ${parentOf(DEBIANS)}`);
+    await locktables("pre-freeze");
+    await sandbox.sh(`kill -9 ${await guest.lockerPid()}`);
+    assert.equal((await locktables("post-thaw")).code, 12);
+    const lost = 'locktables_windows_total{outcome="lost",verdict="crash-consistent"} 1';
+    await untilMetric(guest, DEBIANS, lost);
+    await guest.assertNothingLeft();
+  }));
+
+Deno.test("metrics_file says where, by a link of root's, or that there is none", () =>
+  inGuest(async (guest) => {
+    const { sandbox, locktables } = guest;
+    await sandbox.sh(`mkdir -p ${parentOf(DEBIANS)} /var/lib/collector
+      ln -s /var/lib/collector /var/lib/locktables/textfile`);
+    await sandbox.writeFile(
+      "/root/.my.cnf",
+      "[locktables]\nmetrics_file=/var/lib/locktables/textfile/db.prom\n",
+    );
+    await nightly(guest);
+    await untilMetric(guest, "/var/lib/collector/db.prom", released(1));
+    await sandbox.writeFile("/root/.my.cnf", "[locktables]\nmetrics_file=off\n");
+    await nightly(guest);
+    await until(
+      "it is counted",
+      5_000,
+      async () => (await locktables("metrics")).stdout.split("\n").includes(released(2)),
+    );
+    await guest.assertNothingLeft();
+    const files = await sandbox.sh(`ls -A ${parentOf(DEBIANS)} /var/lib/collector`);
+    assert.equal(files.stdout, `/var/lib/collector:\ndb.prom\n\n${parentOf(DEBIANS)}:\n`);
+  }));
+
+Deno.test("where the metrics cannot be written the window is what it is, and status says so", () =>
+  inGuest(async (guest) => {
+    const { sandbox, locktables } = guest;
+    const directory = parentOf(DEBIANS);
+    const cases: readonly (readonly [what: string, given: string, why: RegExp])[] = [
+      ["a read-only disk", `mount -t tmpfs -o ro tmpfs ${directory}`, /Read-only file system/],
+      [
+        "a full disk",
+        `mount -t tmpfs -o size=4k,nr_inodes=2 tmpfs ${directory} && : > ${directory}/x`,
+        /No space left/,
+      ],
+    ];
+    await sandbox.sh(`mkdir -p ${directory}`);
+    for (const [what, given, why] of cases) {
+      assert.equal((await sandbox.sh(given)).code, 0, what);
+      await nightly(guest);
+      await until(what, 5_000, async () => (await guest.status()).unreported.length === 1);
+      const [unreported] = (await guest.status()).unreported;
+      assert.equal(unreported?.outlet, "metrics");
+      assert.match(unreported?.why ?? "", why);
+      assert.match(
+        (await locktables("status")).stdout,
+        /^Not reported\n {2}metrics {2}Cannot write /m,
+      );
+      await sandbox.sh(`umount ${directory}`);
+      await guest.assertNothingLeft();
+    }
+    // A stranger's link in the exporter's directory leads nowhere.
+    await sandbox.sh(`: > /root/precious; chmod 0777 ${directory}
+      ln -s /root/precious ${DEBIANS}; ln -s /root/precious ${DEBIANS}.tmp`);
+    await nightly(guest);
+    await untilMetric(guest, DEBIANS, released(3));
+    assert.equal((await sandbox.sh("stat -c %s /root/precious")).stdout, "0\n");
+    await until(
+      "all is reported",
+      5_000,
+      async () => (await guest.status()).unreported.length === 0,
+    );
+    await guest.assertNothingLeft();
+  }));
