@@ -28,7 +28,7 @@ const START_LIMIT_MS = 5_000;
 /** What the locker gets beyond `freeze_timeout` to release and say so: one release's bound. */
 const REFUSE_LIMIT_MS = 6_000;
 
-/** Longest wait for the locker's end after it has spoken its last word. */
+/** Longest wait for the locker to hang up, or end, after it has spoken its last word. */
 const END_LIMIT_MS = 2_000;
 
 /** How long after its last word a locker that has died may still look alive. */
@@ -166,7 +166,9 @@ async function startLocker(opener: Opener): Promise<Opening> {
         return { kind: "frozen", record };
       case "refused":
         // Where its disk does not answer it stays, with nothing in its hands, until it can clear up.
-        if (message.refusal.reason !== DISK_SILENT) await atMost(child.status, END_LIMIT_MS, null);
+        if (message.refusal.reason !== DISK_SILENT) {
+          await atMost(Promise.race([child.status, messages.next()]), END_LIMIT_MS, null);
+        }
         return refused(message.refusal, true);
       case undefined:
         // Silent or dead: killing it is the one thing that is sure to end the lock, because

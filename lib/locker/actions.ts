@@ -14,8 +14,11 @@ import { defect } from "./defect.ts";
 import { noFreezeSeen } from "./freeze_sensor.ts";
 import { openInstances } from "./prepare.ts";
 import { leftMs, type LockerRun } from "./run.ts";
-import { reportWindow } from "./report.ts";
+import { reportAfterHook, reportWindow } from "./report.ts";
 import { secure } from "./secure.ts";
+
+/** Reason of the refusal that the final record is not on disk yet. */
+const DISK_FROZEN = "disk-frozen";
 
 /** What closing a window ends. */
 export interface LockerEnds {
@@ -86,7 +89,7 @@ async function lock(run: LockerRun): Promise<void> {
 
 async function close(run: LockerRun, { control, stopWatching, over }: LockerEnds): Promise<void> {
   if (run.window.phase !== "closed") return;
-  const { wasHeld, refusal, isThawed } = run.window;
+  const { wasHeld, refusal } = run.window;
   const { runDirectory } = run.ports;
   stopWatching();
   run.sensor?.stop();
@@ -95,8 +98,8 @@ async function close(run: LockerRun, { control, stopWatching, over }: LockerEnds
   if (wasHeld) runDirectory.writeWindowFile(run.record());
   for (const path of [WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT]) runDirectory.remove(path);
   const writing = run.place.close(run.record());
-  // No hook waits for this end: people hear of it at this moment, whatever the disk does.
-  const isUnattended = wasHeld && !isThawed;
+  // Where no hook waits for this end, people hear of it at this moment, whatever the disk does.
+  const isUnattended = wasHeld && !control.hasWaiters();
   if (isUnattended) await reportWindow(run, refusal);
   // Who is refused because the disk does not answer need not wait for it again.
   const limitMs = refusal?.reason === DISK_SILENT ? 0 : run.limits.finalRecordMs;
@@ -108,10 +111,15 @@ async function close(run: LockerRun, { control, stopWatching, over }: LockerEnds
   if (unwritten !== null && wasHeld) runDirectory.writeWindowFile(run.record());
   else if (isTold) runDirectory.remove(WINDOW_FILE);
   if (refusal !== null) run.starter.send({ event: "refused", refusal });
-  if (!isUnattended) await reportWindow(run, refusal);
+  const isLate = unwritten?.reason === DISK_FROZEN;
+  if (isLate && !isUnattended) await reportWindow(run, refusal);
   await atMost(writing, run.limits.frozenDiskMs, null);
   // Until now it was the only trace of how the window closed; the next one has its own.
   if (isTold && runDirectory.windowFileIs(run.windowId)) runDirectory.remove(WINDOW_FILE);
+  if (!isLate && !isUnattended) {
+    control.hangUp();
+    await reportAfterHook(run, () => reportWindow(run, refusal));
+  }
   over();
 }
 
@@ -126,7 +134,7 @@ function warnOfNoFreeze(run: LockerRun): void {
 function stillFrozen(limitMs: number): Refusal {
   return refusal(
     EXIT.badSetup,
-    "disk-frozen",
+    DISK_FROZEN,
     `The final record was not on disk within ${limitMs} ms`,
     "Where the disk is still frozen it follows after the thaw",
   );

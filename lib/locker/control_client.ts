@@ -35,7 +35,7 @@ export type ControlAnswer =
   | { readonly kind: "no-answer" };
 
 /**
- * Asks the locker. `gone` of an answer settles when the locker has ended.
+ * Asks the locker. `gone` of an answer settles when nothing of the window is left, or the locker.
  * @param limitMs longest wait for the answer
  */
 export async function askLocker(word: ControlWord, limitMs: number): Promise<ControlAnswer> {

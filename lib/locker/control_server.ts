@@ -17,8 +17,12 @@ const ACCEPT_PAUSE_MS = 50;
 export interface ControlServer {
   /** Answers everybody who waits for the window to close; how many took the answer. */
   answerWaiters(record: WindowRecord): Promise<number>;
+  /** Whether somebody waits for the window to close. */
+  hasWaiters(): boolean;
   /** Takes no more connections and removes the socket. */
   close(): void;
+  /** Ends the connections of those who were answered: nothing of the window is left. */
+  hangUp(): void;
 }
 
 /** What the socket's clients can cause and see. */
@@ -74,17 +78,25 @@ export function openControlServer(handlers: ControlHandlers): ControlServer {
       );
       return answered.filter((ok) => ok).length;
     },
+    hasWaiters: () => waiters.size > 0,
+    hangUp() {
+      for (const waiter of waiters) closeQuietly(waiter);
+    },
     close() {
       // Closing the listener leaves its path; the next window must find it free.
       removeIfThere(LOCKER_SOCKET);
       isOpen = false;
-      try {
-        listener.close();
-      } catch {
-        // Closed already.
-      }
+      closeQuietly(listener);
     },
   };
+}
+
+function closeQuietly(resource: { close(): void }): void {
+  try {
+    resource.close();
+  } catch {
+    // Closed already.
+  }
 }
 
 function isControlWord(word: string): word is ControlWord {

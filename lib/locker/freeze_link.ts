@@ -6,6 +6,8 @@ import { chunksOf, linesOf, writeAllSync } from "../base/lines.ts";
 export interface StarterLink {
   /** Says something; false where nobody listens any more. */
   send(message: LockerMessage): boolean;
+  /** Ends the line: nothing is left that pre-freeze would wait for. */
+  hangUp(): void;
   /** Resolves to true when pre-freeze accepts the answer, to false when it gives up or is gone. */
   readonly accepted: Promise<boolean>;
 }
@@ -19,6 +21,13 @@ export function openStarterLink(): StarterLink {
         return true;
       } catch {
         return false; // BrokenPipe: pre-freeze is gone, which is all there is to know
+      }
+    },
+    hangUp() {
+      try {
+        Deno.stdout.close();
+      } catch {
+        // Closed already.
       }
     },
     accepted: linesOf(chunksOf(Deno.stdin)).next().then((word) => word === ACCEPTED, () => false),

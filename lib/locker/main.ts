@@ -44,7 +44,7 @@ export async function locker({ caller, isRehearsal, beganMs }: LockerStart): Pro
     : silentDisk(OPTION_FILE, OPTION_FILE_LIMIT_MS);
   if (isRefusal(read)) {
     starter.send({ event: "refused", refusal: read });
-    await reportRefusal(systemPorts, { caller, isRehearsal }, read);
+    await reportRefusal(systemPorts, { caller, isRehearsal, starter }, read);
     return read.code;
   }
   const warnings = read.warnings.map(({ text }) => text);

@@ -200,7 +200,9 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
             for (let told = 0; told < waiting; told += 1) verdicts.push(record);
             return Promise.resolve(waiting);
           },
+          hasWaiters: () => waiting > 0,
           close: () => handlers = null,
+          hangUp: () => log.push("hung up"),
         };
       },
     },
@@ -338,6 +340,7 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
         }
         return true;
       },
+      hangUp: () => log.push("line to pre-freeze ended"),
       accepted: accepted.promise,
     },
   }, ports).then(() => isOver = true, (error) => failure = error);

@@ -557,7 +557,7 @@ const ORDERINGS: readonly Ordering[] = [
     },
     given: async (world) => {
       await world.pass(100);
-      assert.ok(world.isOver(), "nobody waits for it");
+      assert.ok(world.log.includes("line to pre-freeze ended"), "nobody waits for it");
     },
     ends: { ...REFUSED, attempts: 0, detail: "denied" },
     told: ["refused"],
@@ -648,7 +648,56 @@ function assertReportedOnce({ log, reports }: FakeWorld, record: WindowRecord): 
   assert.notEqual(closed_at, null);
   const releases = log.findLastIndex((entry) => entry.startsWith("release "));
   assert.ok(log.indexOf("report") > releases, log.join(", "));
+  // The hook that heard the end is not to be slowed down by it.
+  assert.ok(log.indexOf("report") > log.indexOf("line to pre-freeze ended"), log.join(", "));
 }
+
+Deno.test("people hear of a lock that expired at that moment, though its disk is frozen", async () => {
+  const world = openFakeWorld({ closeRecord: { afterMs: 30_000, value: null } });
+  try {
+    await hold(world);
+    await world.pass(20_200);
+    assert.deepEqual(world.reports.map(({ kind }) => kind), ["window"]);
+    assert.equal(world.closed.length, 0, "the record waits for the disk");
+    await world.pass(LONG_MS);
+    assert.equal(world.reports.length, 1);
+  } finally {
+    world.restore();
+  }
+});
+
+Deno.test("people hear of a thaw soon, though the disk is still frozen", async () => {
+  const world = openFakeWorld({ closeRecord: { afterMs: 30_000, value: null } });
+  try {
+    await hold(world);
+    world.thaw();
+    await world.pass(900);
+    assert.equal(world.reports.length, 0, "post-thaw is not answered yet");
+    await world.pass(300);
+    assert.equal(world.verdicts.length, 1);
+    assert.equal(world.reports.length, 1);
+    await world.pass(LONG_MS);
+    assert.equal(world.reports.length, 1);
+  } finally {
+    world.restore();
+  }
+});
+
+Deno.test("a thaw is reported when post-thaw has gone", async () => {
+  const world = openFakeWorld();
+  try {
+    await hold(world);
+    world.thaw();
+    await world.pass(200);
+    assert.equal(world.verdicts.length, 1);
+    assert.ok(world.log.includes("hung up"));
+    assert.equal(world.reports.length, 0);
+    await world.pass(200);
+    assert.equal(world.reports.length, 1);
+  } finally {
+    world.restore();
+  }
+});
 
 /** After any end: every server that was opened is released, once, and no file is left. */
 function assertNothingLeft({ log, files, closed, verdicts }: FakeWorld): void {
