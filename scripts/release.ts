@@ -47,6 +47,9 @@ const COMPLETIONS: Readonly<Record<string, string>> = {
   fish: "completions/locktables.fish",
 };
 
+/** Alerts for who scrapes the metrics. */
+const ALERT_RULES = "locktables.rules.yml";
+
 /** Makes dist/; whatever was there is gone. Fails with a {@linkcode ScriptError}. */
 export async function release(options: ReleaseOptions = {}): Promise<void> {
   const log = options.log ?? ((line: string) => console.log(line));
@@ -96,6 +99,8 @@ export async function release(options: ReleaseOptions = {}): Promise<void> {
       time,
     });
     await write("locktables.cdx.json", `${JSON.stringify(sbom, null, 2)}\n`);
+
+    await write(ALERT_RULES, await Deno.readTextFile(`${root}/docs/${ALERT_RULES}`));
 
     const files = await filesBelow(stage);
     const sums = await Promise.all(

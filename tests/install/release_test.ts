@@ -26,12 +26,13 @@ const FILES = [
   "locktables",
   "locktables.8",
   "locktables.cdx.json",
+  "locktables.rules.yml",
 ];
 
 /** A checkout with one commit, which is the same wherever it is made. */
 async function makeCheckout(root: string): Promise<void> {
   await Deno.mkdir(root, { recursive: true });
-  const parts = ["main.ts", "lib", "deno.json", "deno.lock", "install.sh", ".gitignore"];
+  const parts = ["main.ts", "lib", "docs", "deno.json", "deno.lock", "install.sh", ".gitignore"];
   await runOrFail("cp", ["cp", "-r", ...parts.map((part) => `${repositoryRoot()}/${part}`), root]);
   await git(root, "init", "-q");
   await git(root, "add", "-A");
