@@ -39,6 +39,9 @@ export const METRICS_FILES: readonly string[] = [
   "/var/lib/node_exporter/textfile_collector/locktables.prom",
 ];
 
+/** Tells journal and syslog. It is compiled in as one of the programs that we may run. */
+export const LOGGER = "/usr/bin/logger";
+
 /** Where the program belongs. */
 export const PROGRAM = "/usr/local/sbin/locktables";
 

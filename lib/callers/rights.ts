@@ -3,6 +3,7 @@
  * (`deno.json`), so every other command gives them back before it does anything.
  */
 
+import { LOGGER } from "../base/paths.ts";
 import { INSTALL_PATHS, UNIT_PATHS } from "./install_paths.ts";
 
 /** For everything but install, uninstall and check. */
@@ -16,4 +17,9 @@ export function dropInstallRights(): void {
 /** For check, which only looks. */
 export function dropInstallWriteRights(): void {
   for (const path of INSTALL_PATHS) Deno.permissions.revokeSync({ name: "write", path });
+}
+
+/** The right to start `logger`: for everything but the process that reports. */
+export function dropLoggerRight(): void {
+  Deno.permissions.revokeSync({ name: "run", command: LOGGER });
 }

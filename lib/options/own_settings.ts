@@ -58,14 +58,18 @@ const DEFAULT_CONNECTION_MARK = "90%";
 const RELEASES = ["auto", "thaw-hook", "filesystem-thaw"] as const;
 const ON_FAILURE = ["abort", "proceed"] as const;
 
+const LOG = ["on", "off"] as const;
+
 /** Where closed windows are reported. */
 export interface OutletSettings {
+  /** Journal and syslog. */
+  readonly log: boolean;
   /** The file for node_exporter's textfile collector; `found`: where the collector looks. */
   readonly metricsFile: "found" | "off" | { readonly path: string };
 }
 
 /** Those without an option file. */
-export const DEFAULT_OUTLETS: OutletSettings = { metricsFile: "found" };
+export const DEFAULT_OUTLETS: OutletSettings = { log: true, metricsFile: "found" };
 
 /** An example for the hint of each of our own keys, in the order of the documentation. */
 const OWN_EXAMPLES = {
@@ -79,6 +83,7 @@ const OWN_EXAMPLES = {
   "connection-mark": DEFAULT_CONNECTION_MARK,
   "release": RELEASES[0],
   "on-failure": ON_FAILURE[0],
+  "log": LOG[0],
   "metrics-file": METRICS_FILES[0] ?? "off",
   "instances": "main,reporting",
 } as const;
@@ -124,6 +129,7 @@ function ownSchema(defaultFreezeTimeoutMs: number) {
       "connection-mark": share(DEFAULT_CONNECTION_MARK),
       "release": _default(literal(RELEASES, oneOf(RELEASES)), "auto"),
       "on-failure": _default(literal(ON_FAILURE, oneOf(ON_FAILURE)), "abort"),
+      "log": _default(literal(LOG, oneOf(LOG)), "on"),
       "metrics-file": metricsFile(),
       "instances": _default(instanceNames(), []),
     } satisfies Record<OwnKey, unknown>,

@@ -129,7 +129,7 @@ export function settingsFrom(
       connectionMark: values["connection-mark"],
       release: values.release,
       onFailure: values["on-failure"],
-      outlets: { metricsFile: values["metrics-file"] },
+      outlets: { log: values.log === "on", metricsFile: values["metrics-file"] },
       instances: instances.found,
     },
     warnings: [...warnings, ...instances.warnings],

@@ -6,6 +6,8 @@ import { VERSION } from "../base/version.ts";
 import { isRefusal, type Refusal } from "../base/refusal.ts";
 import type { OutletSettings } from "../options/own_settings.ts";
 import { isOfImage, type Report } from "../window/report.ts";
+import { toJournal } from "./journal.ts";
+import { journalEntry } from "./journal_entry.ts";
 import { metricsFile, writeMetricsFile } from "./metrics_file.ts";
 import { outletSettings } from "./outlet_settings.ts";
 import { metricsText } from "./prometheus.ts";
@@ -15,7 +17,10 @@ import { noteUnreported, type Unreported } from "./unreported.ts";
 /** Reports to every outlet, and notes which of them failed. */
 export async function deliver(report: Report): Promise<void> {
   const settings = await outletSettings();
-  noteUnreported(isOfImage(report) ? await toMetrics(report, settings) : []);
+  // First of all: it waits for no disk.
+  const unlogged = settings.log ? await toJournal(journalEntry(report)) : null;
+  const journal: Unreported[] = unlogged === null ? [] : [{ outlet: "journal", why: unlogged }];
+  noteUnreported([...journal, ...isOfImage(report) ? await toMetrics(report, settings) : []]);
 }
 
 async function toMetrics(report: Report, settings: OutletSettings): Promise<Unreported[]> {

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { CALLER_TABLE, CALLERS, DIRECTORY_MODES } from "../../lib/callers/table.ts";
+import { SYNC_PROGRAMS } from "../../lib/locker/flush.ts";
 import { INSTALL_PATHS, UNIT_PATHS } from "../../lib/callers/install_paths.ts";
-import { METRICS_FILES, parentOf } from "../../lib/base/paths.ts";
+import { LOGGER, METRICS_FILES, parentOf } from "../../lib/base/paths.ts";
 
 const CONFIG: {
   readonly compile: { readonly permissions: Record<"read" | "write" | "run", readonly string[]> };
 } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
-const { read, write } = CONFIG.compile.permissions;
+const { read, write, run } = CONFIG.compile.permissions;
 
 const forms = CALLERS.flatMap((caller) =>
   CALLER_TABLE[caller].forms.map((form) => ({ caller, form }))
@@ -28,6 +29,10 @@ Deno.test("the only other files that may be written outside of our directories a
   for (const rights of [read, write]) {
     assert.deepEqual(rights.filter((path) => /prometheus|node_exporter/.test(path)), files);
   }
+});
+
+Deno.test("the only programs that may be started are our own, sync and logger", () => {
+  assert.deepEqual(run, ["/proc/self/exe", ...SYNC_PROGRAMS, LOGGER]);
 });
 
 Deno.test("no right is for a directory that programs are run from", () => {

@@ -134,7 +134,7 @@ const SETTINGS: Settings = {
   connectionMark: 0.9,
   release: "auto",
   onFailure: "abort",
-  outlets: { metricsFile: "found" },
+  outlets: { log: true, metricsFile: "found" },
   instances: [],
 };
 

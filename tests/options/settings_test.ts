@@ -54,7 +54,7 @@ const DEFAULTS: Settings = {
   connectionMark: 0.9,
   release: "auto",
   onFailure: "abort",
-  outlets: { metricsFile: "found" },
+  outlets: { log: true, metricsFile: "found" },
   instances: [{ name: "main", connection: { user: "root", password: null, socket: null } }],
 };
 
@@ -129,9 +129,10 @@ const ACCEPTED: readonly (readonly [lines: string, changed: Partial<Settings>])[
   ["connection_mark=x\nconnection_mark=90%", {}],
   ["release=thaw-hook", { release: "thaw-hook" }],
   ["release=filesystem-thaw", { release: "filesystem-thaw" }],
-  ["metrics_file=off", { outlets: { metricsFile: "off" } }],
+  ["log=off", { outlets: { log: false, metricsFile: "found" } }],
+  ["metrics_file=off", { outlets: { log: true, metricsFile: "off" } }],
   ...METRICS.map((path) =>
-    [`metrics_file=${path}`, { outlets: { metricsFile: { path } } }] as const
+    [`metrics_file=${path}`, { outlets: { log: true, metricsFile: { path } } }] as const
   ),
   ["on_failure=proceed", { onFailure: "proceed" }],
 ];
@@ -164,6 +165,7 @@ const REFUSED: readonly (readonly [line: string, summary: string])[] = [
       `Bad setting /root/.my.cnf:2: metrics_file is ${path}; expected off, /var/lib/prometheus/node-exporter/locktables.prom, /var/lib/node_exporter/textfile_collector/locktables.prom, or /var/lib/locktables/LINK/NAME.prom`,
     ] as const
   ),
+  ["log=syslog", "Bad setting /root/.my.cnf:2: log is syslog; expected one of on, off"],
   [
     "connection_mark=9%",
     "Bad setting /root/.my.cnf:2: connection_mark is 9%; expected a share from 10% to 100%, or off",
@@ -305,7 +307,7 @@ const REFUSED: readonly (readonly [line: string, summary: string])[] = [
   [
     "ssl-ca=/etc/ca.pem",
     "Unknown setting /root/.my.cnf:2: ssl-ca in [locktables]; expected one of method, hold_timeout, stall_limit, freeze_timeout, " +
-    "lock_wait_timeout, long_query_guard, kill_long_queries, connection_mark, release, on_failure, metrics_file, instances, user, password, socket, host, protocol, port",
+    "lock_wait_timeout, long_query_guard, kill_long_queries, connection_mark, release, on_failure, log, metrics_file, instances, user, password, socket, host, protocol, port",
   ],
   [
     "host=db.example",

@@ -197,6 +197,7 @@ Deno.test("where the metrics cannot be written the window is what it is, and sta
   inGuest(async (guest) => {
     const { sandbox, locktables } = guest;
     const directory = parentOf(DEBIANS);
+    await sandbox.writeFile("/root/.my.cnf", "[locktables]\nlog=off\n");
     const cases: readonly (readonly [what: string, given: string, why: RegExp])[] = [
       ["a read-only disk", `mount -t tmpfs -o ro tmpfs ${directory}`, /Read-only file system/],
       [
