@@ -28,6 +28,9 @@ const HOLD_LIMIT_MS = 15 * 60_000;
 /** A hold long enough to see writers wait, and short enough for a server in use. */
 const HOLD_DEFAULT_MS = 2_000;
 
+/** Ten years: the history is cut long before. */
+const HISTORY_LIMIT_MS = 3_660 * 24 * 60 * 60_000;
+
 /** A year: whoever backs up less often is not reminded by a monitor. */
 const AGE_LIMIT_MS = 366 * 24 * 60 * 60_000;
 
@@ -137,6 +140,32 @@ Examples: locktables status --max-age 26h
         maxAgeMs: maxAge,
         warnHoldMs: warnHold,
       });
+    },
+  }),
+  define({
+    name: "history",
+    brief: "Show the windows so far, and what each was worth",
+    details: `
+One line for each of the last 500 windows, the newest last: when and by whom it
+was opened, what its image is worth, how long pre-freeze took, how long the lock
+was held, the longest time for which writers had to wait, and why a bad one is
+bad.
+
+Exit 0: printed.
+
+Example: locktables history --since 7d`,
+    parser: fields({
+      since: ageOption(
+        "--since",
+        { minMs: 1_000, maxMs: HISTORY_LIMIT_MS, examples: ["24h", "7d", "30d"] },
+        "Only windows that were opened so long ago or later",
+      ),
+      caller: callerOption("Only windows of this caller"),
+      json,
+    }),
+    run: async ({ since = null, caller = null, json }) => {
+      const { history } = await import("../commands/history.ts");
+      return await history({ sinceMs: since, caller, asJson: json });
     },
   }),
   define({

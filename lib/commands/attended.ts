@@ -39,6 +39,7 @@ const LIMITS_MS: Readonly<Record<string, number>> = {
   check: 8_700,
   status: 6_000,
   metrics: 6_000,
+  history: 6_000,
   install: 10_000,
   uninstall: 10_000,
 };
@@ -131,7 +132,7 @@ async function reportStopped(began: Instant, why: Refusal): Promise<CommandEnd> 
 
 async function whyLate(name: string, limitMs: number): Promise<Refusal> {
   const path = await silentPath(
-    name === "status" || name === "metrics"
+    ["status", "metrics", "history"].includes(name)
       ? [STATE_DIR]
       : [STATE_DIR, OPTION_FILE, ...KNOWN_SOCKETS, ...INSTALL_PATHS, ...UNIT_PATHS],
   );

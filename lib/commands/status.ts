@@ -12,6 +12,7 @@ import { textOf } from "../base/styled.ts";
 import { type Expectation, judge, type Judgement, monitorFacts } from "../outlets/judgement.ts";
 import { historyBackwards } from "../outlets/history.ts";
 import { pluginLine } from "../outlets/nagios.ts";
+import { readTotals } from "../outlets/totals_file.ts";
 import { readUnreported, unreportedText } from "../outlets/unreported.ts";
 import { rootAlone } from "./root_alone.ts";
 import { sayUnknown } from "./plugin.ts";
@@ -52,7 +53,8 @@ async function stateNow(now: Instant): Promise<WindowState | Refusal> {
 }
 
 function judgementOf(state: WindowState, expected: Expectation, now: Instant): Judgement {
-  return judge(monitorFacts(state, historyBackwards()), expected, now);
+  const { last_refusal: lastRefusal } = readTotals();
+  return judge(monitorFacts({ ...state, lastRefusal }, historyBackwards()), expected, now);
 }
 
 async function say({ locker, window, last }: WindowState, asJson: boolean, now: Instant) {

@@ -7,6 +7,7 @@ import { formatAge } from "../base/duration.ts";
 import type { PluginStateName } from "../base/plugin_state.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { byWhom } from "../window/status_text.ts";
+import type { LastRefusal } from "./totals.ts";
 
 /** What is expected; null where nothing is. */
 export interface Expectation {
@@ -25,6 +26,8 @@ export interface MonitorFacts {
   readonly last: WindowRecord | null;
   /** The last application-consistent one. */
   readonly lastGood: WindowRecord | null;
+  /** The last refusal of pre-freeze; most never come to a window. */
+  readonly lastRefusal: LastRefusal | null;
 }
 
 /**
@@ -32,7 +35,7 @@ export interface MonitorFacts {
  * @param history the closed windows, the newest first; read only as far as it is needed
  */
 export function monitorFacts(
-  { locker, window, last }: Pick<MonitorFacts, "locker" | "window" | "last">,
+  { locker, window, last, lastRefusal }: Omit<MonitorFacts, "lastGood">,
   history: Iterable<WindowRecord>,
 ): MonitorFacts {
   let newest: WindowRecord | null = null;
@@ -40,10 +43,10 @@ export function monitorFacts(
     if (record.is_rehearsal) continue;
     newest ??= record;
     if (record.verdict === "application-consistent") {
-      return { locker, window, last: newest, lastGood: record };
+      return { locker, window, last: newest, lastGood: record, lastRefusal };
     }
   }
-  return { locker, window, last: newest, lastGood: null };
+  return { locker, window, last: newest, lastGood: null, lastRefusal };
 }
 
 function* chain<T>(...parts: readonly Iterable<T>[]): Generator<T> {
@@ -76,6 +79,7 @@ export function judge(facts: MonitorFacts, expected: Expectation, now: Instant):
   const ageMs = lastGood === null ? null : Math.max(0, now.wallMs - imageMs(lastGood));
   const problems = [
     ...openProblems(facts, now),
+    ...refusalProblems(facts),
     ...lastProblems(last),
     ...ageProblems(lastGood, ageMs, expected),
     ...holdProblems(last, expected),
@@ -105,6 +109,15 @@ function* openProblems({ locker, window }: MonitorFacts, now: Instant): Generato
       yield ["critical", `a window is open past its deadline of ${window.deadline}`];
     }
   }
+}
+
+/** One that is older than the end of the last window is either that window's, or over. */
+function* refusalProblems({ window, last, lastRefusal }: MonitorFacts): Generator<Problem> {
+  if (lastRefusal === null || window !== null) return;
+  if (last !== null && lastRefusal.at <= (last.closed_at ?? last.opened_at)) return;
+  const { at, caller, exit_code, summary } = lastRefusal;
+  const by = caller === null ? "" : ` of ${caller}`;
+  yield ["critical", `pre-freeze${by} was refused at ${at} (exit ${exit_code}): ${summary}`];
 }
 
 function* lastProblems(last: WindowRecord | null): Generator<Problem> {

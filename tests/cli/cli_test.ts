@@ -13,6 +13,7 @@ const COMMANDS = [
   "pre-freeze",
   "post-thaw",
   "status",
+  "history",
   "metrics",
   "check",
   "rehearse",

@@ -8,6 +8,7 @@ import {
   monitorFacts,
 } from "../../lib/outlets/judgement.ts";
 import { pluginLine, unknownLine } from "../../lib/outlets/nagios.ts";
+import type { LastRefusal } from "../../lib/outlets/totals.ts";
 import type { WindowRecord } from "../../lib/window/record.ts";
 import { daysBefore, EXPIRED, GOOD, OPEN, REFUSED } from "./records.ts";
 
@@ -16,6 +17,13 @@ const NOW = { monoMs: 0, wallMs: Date.UTC(2026, 0, 2, 5, 0, 1) };
 const HOUR_MS = 60 * 60_000;
 const NOTHING: Expectation = { maxAgeMs: null, warnHoldMs: null };
 const REHEARSED: WindowRecord = { ...GOOD, caller: null, is_rehearsal: true };
+const BAD_OPTION: LastRefusal = {
+  at: "",
+  caller: "vmware",
+  exit_code: 22,
+  reason: "bad-setting",
+  summary: "Bad setting",
+};
 const NEVER_CLOSED: WindowRecord = { ...OPEN, window_id: "never closed" };
 
 interface Case {
@@ -24,6 +32,7 @@ interface Case {
   readonly window?: WindowRecord;
   /** The last first; default: a good one. */
   readonly closed?: readonly WindowRecord[];
+  readonly refusal?: LastRefusal;
   readonly expected?: Partial<Expectation>;
   readonly state: keyof typeof PLUGIN_STATE;
   readonly line: string;
@@ -145,6 +154,45 @@ const CASES: readonly Case[] = [
       "LOCKTABLES CRITICAL: the locker of a window does not answer and may hold its lock | age=7200s;;;0 held=2.0004s;;;0 open=1;;;0;1",
   },
   {
+    name: "a refusal after a good window",
+    refusal: { ...BAD_OPTION, at: "2026-01-02T04:00:00.000Z" },
+    state: "critical",
+    line:
+      `LOCKTABLES CRITICAL: pre-freeze of vmware was refused at 2026-01-02T04:00:00.000Z (exit 22): Bad setting | ${MEASURES}`,
+  },
+  {
+    name: "a refusal before a good window",
+    refusal: { ...BAD_OPTION, at: "2026-01-02T02:00:00.000Z" },
+    state: "ok",
+    line:
+      `LOCKTABLES OK: application-consistent 2 h 0 min ago, by qemu, held 2000.4 ms | ${MEASURES}`,
+  },
+  {
+    name: "a refusal, and never a window",
+    closed: [],
+    refusal: { ...BAD_OPTION, at: "2026-01-02T02:00:00.000Z", caller: null },
+    state: "critical",
+    line:
+      "LOCKTABLES CRITICAL: pre-freeze was refused at 2026-01-02T02:00:00.000Z (exit 22): Bad setting; no window before | age=U;;;0 held=U;;;0 open=0;;;0;1",
+  },
+  {
+    name: "a refused window, once",
+    closed: [REFUSED],
+    refusal: { ...BAD_OPTION, at: REFUSED.closed_at ?? "", exit_code: 10 },
+    state: "critical",
+    line:
+      "LOCKTABLES CRITICAL: the window of 2026-01-02T03:00:00.000Z, by qemu, was not-quiesced (refused, refused): Blocked by id 12 / app@web | age=U;;;0 held=U;;;0 open=0;;;0;1",
+  },
+  {
+    name: "a second pre-freeze that was refused while a window is open",
+    locker: "running",
+    window: { ...OPEN, deadline: "2026-01-02T05:00:30.000Z" },
+    refusal: { ...BAD_OPTION, at: "2026-01-02T05:00:00.000Z", exit_code: 11 },
+    state: "ok",
+    line:
+      "LOCKTABLES OK: application-consistent 2 h 0 min ago, by qemu, held 2000.4 ms | age=7200s;;;0 held=2.0004s;;;0 open=1;;;0;1",
+  },
+  {
     name: "an image that was booted",
     closed: [NEVER_CLOSED, daysBefore(1, GOOD)],
     state: "warning",
@@ -156,8 +204,10 @@ const CASES: readonly Case[] = [
 for (const { name, locker = "no-locker", window = null, closed = [GOOD], ...rest } of CASES) {
   Deno.test(`a monitor hears of ${name}: ${rest.state}`, () => {
     const [last = null, ...history] = closed;
+    const lastRefusal = rest.refusal ?? null;
     const expected = { ...NOTHING, ...rest.expected };
-    const judgement = judge(monitorFacts({ locker, window, last }, history), expected, NOW);
+    const facts = monitorFacts({ locker, window, last, lastRefusal }, history);
+    const judgement = judge(facts, expected, NOW);
     assert.equal(pluginLine(judgement, expected), rest.line);
     assert.equal(judgement.state, rest.state);
   });
@@ -168,7 +218,8 @@ Deno.test("the history is read only as far as it is needed", () => {
     yield daysBefore(1, GOOD);
     assert.fail("read on");
   }
-  const facts = monitorFacts({ locker: "no-locker", window: null, last: EXPIRED }, history());
+  const now = { locker: "no-locker", window: null, last: EXPIRED, lastRefusal: null } as const;
+  const facts = monitorFacts(now, history());
   assert.equal(facts.last, EXPIRED);
   assert.equal(facts.lastGood?.verdict, "application-consistent");
 });

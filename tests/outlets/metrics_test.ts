@@ -128,6 +128,12 @@ Deno.test("every way in which pre-freeze can be refused is counted by its exit c
     await sandbox.writeFile("/root/.my.cnf", "[locktables]\nhold_timeout=soon\n");
     assert.equal((await locktables("pre-freeze")).code, 22);
     await untilMetric(guest, DEBIANS, refusals(22, 1));
+    const monitored = await locktables("status", "--nagios");
+    assert.match(
+      monitored.stdout,
+      /^LOCKTABLES CRITICAL: pre-freeze was refused at .* \(exit 22\)/,
+    );
+    assert.equal(monitored.code, 2);
     // In a window.
     await sandbox.writeFile("/root/.my.cnf", "[client]\nuser=stranger\n");
     const denied = await locktables("pre-freeze");

@@ -156,3 +156,23 @@ Deno.test("status --max-age is exit 12 and a line on stderr where the image is n
     assert.equal((await status(sandbox, "--max-age", "26h")).code, 12);
     assert.equal((await status(sandbox, "--warn-hold", "5s")).code, 2);
   }));
+
+Deno.test("history shows the windows that are still known, whatever else is in the file", () =>
+  inSandbox(async (sandbox) => {
+    const history = (...args: readonly string[]) =>
+      sandbox.run([sandbox.binary, "history", ...args]);
+    assert.deepEqual((await history()).stdout, "No windows.\n");
+    await putWindows(sandbox, [GOOD, 50], [{ ...GOOD, caller: "vmware" }, 20], [EXPIRED, 2]);
+    const all = await history();
+    assert.deepEqual([all.code, all.stderr], [0, ""]);
+    assert.match(all.stdout, /^opened .* why$/m);
+    assert.match(all.stdout, /^3 windows, 2 application-consistent\.$/m);
+    assert.equal(all.stdout.trimEnd().split("\n").length, 6);
+    const recent = await history("--since", "1d", "--caller", "qemu", "--json");
+    const { schema_version, windows } = JSON.parse(recent.stdout);
+    assert.equal(schema_version, 1);
+    assert.deepEqual(windows.map(({ outcome }: WindowRecord) => outcome), ["expired"]);
+    const nobody = await sandbox.run([...NOBODY, sandbox.binary, "history"]);
+    assert.equal(nobody.code, 22);
+    assert.match(nobody.stderr, /^locktables: history runs as the user 65534; expected root/);
+  }));

@@ -41,6 +41,7 @@ const PURE = [
   "lib/hooks/tree.ts",
   "lib/hooks/wanted.ts",
   "lib/install/",
+  "lib/outlets/history_text.ts",
   "lib/outlets/journal_entry.ts",
   "lib/outlets/judgement.ts",
   "lib/outlets/nagios.ts",

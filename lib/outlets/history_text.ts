@@ -1,0 +1,95 @@
+/** The windows so far as a table for people. Pure. */
+import { type Line, styled } from "../base/styled.ts";
+import type { WindowRecord } from "../window/record.ts";
+import { longestStallMs } from "../window/stall.ts";
+import type { TimeText } from "../window/status_text.ts";
+import { windowTimes } from "./window_times.ts";
+
+/** Which windows are asked for; null where all are. */
+export interface HistoryFilter {
+  /** Opened since this moment on the wall clock. */
+  readonly sinceMs: number | null;
+  readonly caller: string | null;
+}
+
+/** Those that are asked for, in the same order. */
+export function chosenWindows(
+  records: readonly WindowRecord[],
+  { sinceMs, caller }: HistoryFilter,
+): WindowRecord[] {
+  return records.filter((record) =>
+    (sinceMs === null || Date.parse(record.opened_at) >= sinceMs) &&
+    (caller === null || record.caller === caller)
+  );
+}
+
+const HEADINGS = ["opened", "by", "verdict", "pre-freeze", "held", "stalled"] as const;
+
+/** One line a window, in the order that they come in; and how many were good. */
+export function historyText(records: readonly WindowRecord[], time: TimeText): Line[] {
+  if (records.length === 0) return [["No windows."]];
+  const rows = records.map((record) => ({ record, cells: cellsOf(record, time) }));
+  const widths = HEADINGS.map((heading, at) =>
+    Math.max(heading.length, ...rows.map(({ cells }) => cells[at]?.length ?? 0))
+  );
+  const padded = (cells: readonly string[]) =>
+    cells.map((cell, at) =>
+      // Numbers below each other, texts from the left.
+      at >= FIRST_NUMBER ? cell.padStart(widths[at] ?? 0) : cell.padEnd(widths[at] ?? 0)
+    );
+  return [
+    [styled("heading", `${padded(HEADINGS).join("  ")}  why`)],
+    ...rows.map(({ record, cells }): Line => {
+      const [opened, by, verdict, ...numbers] = padded(cells);
+      const why = whyOf(record);
+      return [
+        `${opened}  ${by}  `,
+        isGood(record) ? styled("good", verdict ?? "") : styled("error", verdict ?? ""),
+        `  ${numbers.join("  ")}`,
+        ...(why === "" ? [] : ["  ", styled("warning", why)]),
+      ];
+    }),
+    [],
+    [summaryOf(records)],
+  ];
+}
+
+/** Where the columns with numbers begin. */
+const FIRST_NUMBER = 3;
+
+function cellsOf(record: WindowRecord, time: TimeText): readonly string[] {
+  const { freezeMs } = windowTimes(record);
+  return [
+    time(record.opened_at),
+    record.is_rehearsal ? "rehearse" : record.caller ?? "-",
+    record.verdict ?? "none",
+    secondsText(freezeMs),
+    secondsText(record.held_ms),
+    secondsText(longestStallMs(record.timeline)),
+  ];
+}
+
+function secondsText(ms: number | null): string {
+  return ms === null ? "-" : `${(ms / 1_000).toFixed(3)} s`;
+}
+
+function whyOf(record: WindowRecord): string {
+  if (isGood(record)) return "";
+  const { outcome, reason, detail } = record;
+  if (outcome === null) return "never closed on this disk";
+  return `${outcome}, ${reason}${detail === null ? "" : `: ${detail}`}`;
+}
+
+function summaryOf(records: readonly WindowRecord[]): string {
+  const ofImages = records.filter(({ is_rehearsal }) => !is_rehearsal);
+  const good = ofImages.filter(isGood).length;
+  const rehearsals = records.length - ofImages.length;
+  const windows = `${ofImages.length} ${ofImages.length === 1 ? "window" : "windows"}`;
+  return `${windows}, ${good} application-consistent${
+    rehearsals === 0 ? "" : `; ${rehearsals} ${rehearsals === 1 ? "rehearsal" : "rehearsals"}`
+  }.`;
+}
+
+function isGood({ verdict }: WindowRecord): boolean {
+  return verdict === "application-consistent";
+}
