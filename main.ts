@@ -7,14 +7,14 @@
 import process from "node:process";
 import { hookCallOf } from "./lib/callers/call.ts";
 import type { CommandEnd } from "./lib/base/plugin_state.ts";
-import { dropInstallRights, dropLoggerRight } from "./lib/callers/rights.ts";
+import { dropInstallRights, dropOutletRights } from "./lib/callers/rights.ts";
 
 async function run(args: readonly string[]): Promise<CommandEnd> {
   const hook = hookCallOf(process.argv0, args);
   const internal = hook === null ? args[0] : undefined;
   const isLocker = internal === "locker";
   if (hook !== null || isLocker) dropInstallRights();
-  if (internal !== "errand" || args[1] !== "report") dropLoggerRight();
+  if (internal !== "errand" || args[1] !== "report") dropOutletRights();
   switch (hook?.command) {
     case "pre-freeze": {
       const { preFreeze } = await import("./lib/commands/pre_freeze.ts");

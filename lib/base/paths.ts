@@ -42,6 +42,9 @@ export const METRICS_FILES: readonly string[] = [
 /** Tells journal and syslog. It is compiled in as one of the programs that we may run. */
 export const LOGGER = "/usr/bin/logger";
 
+/** The operator's own program, which is started for windows that were not good. */
+export const NOTIFY = "/etc/locktables/notify";
+
 /** Where the program belongs. */
 export const PROGRAM = "/usr/local/sbin/locktables";
 

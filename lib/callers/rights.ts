@@ -3,7 +3,7 @@
  * (`deno.json`), so every other command gives them back before it does anything.
  */
 
-import { LOGGER } from "../base/paths.ts";
+import { LOGGER, NOTIFY } from "../base/paths.ts";
 import { INSTALL_PATHS, UNIT_PATHS } from "./install_paths.ts";
 
 /** For everything but install, uninstall and check. */
@@ -19,7 +19,7 @@ export function dropInstallWriteRights(): void {
   for (const path of INSTALL_PATHS) Deno.permissions.revokeSync({ name: "write", path });
 }
 
-/** The right to start `logger`: for everything but the process that reports. */
-export function dropLoggerRight(): void {
-  Deno.permissions.revokeSync({ name: "run", command: LOGGER });
+/** The right to start `logger` and the operator's program: for everything but the process that reports. */
+export function dropOutletRights(): void {
+  for (const command of [LOGGER, NOTIFY]) Deno.permissions.revokeSync({ name: "run", command });
 }

@@ -2,6 +2,7 @@
  * Brings a report to every outlet. In a process of its own that nobody waits for
  * (`lib/base/errand.ts`), after the release: whatever an outlet does, no hook is later for it.
  */
+import { systemClock } from "../base/clock.ts";
 import { VERSION } from "../base/version.ts";
 import { isRefusal, type Refusal } from "../base/refusal.ts";
 import type { OutletSettings } from "../options/own_settings.ts";
@@ -9,6 +10,8 @@ import { isOfImage, type Report } from "../window/report.ts";
 import { toJournal } from "./journal.ts";
 import { journalEntry } from "./journal_entry.ts";
 import { metricsFile, writeMetricsFile } from "./metrics_file.ts";
+import { noticeOf } from "./notice.ts";
+import { notify } from "./notify.ts";
 import { outletSettings } from "./outlet_settings.ts";
 import { metricsText } from "./prometheus.ts";
 import { count } from "./totals_file.ts";
@@ -20,7 +23,18 @@ export async function deliver(report: Report): Promise<void> {
   // First of all: it waits for no disk.
   const unlogged = settings.log ? await toJournal(journalEntry(report)) : null;
   const journal: Unreported[] = unlogged === null ? [] : [{ outlet: "journal", why: unlogged }];
-  noteUnreported([...journal, ...isOfImage(report) ? await toMetrics(report, settings) : []]);
+  const [metrics, notified] = await Promise.all([
+    isOfImage(report) ? toMetrics(report, settings) : [],
+    toOperator(report),
+  ]);
+  noteUnreported([...journal, ...metrics, ...notified]);
+}
+
+async function toOperator(report: Report): Promise<Unreported[]> {
+  const notice = noticeOf(report, systemClock.now());
+  if (notice === null) return [];
+  const notified = await notify(notice);
+  return notified.kind === "failed" ? [{ outlet: "notify", why: notified.why }] : [];
 }
 
 async function toMetrics(report: Report, settings: OutletSettings): Promise<Unreported[]> {

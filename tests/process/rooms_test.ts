@@ -45,6 +45,7 @@ const PURE = [
   "lib/outlets/journal_entry.ts",
   "lib/outlets/judgement.ts",
   "lib/outlets/nagios.ts",
+  "lib/outlets/notice.ts",
   "lib/outlets/prometheus.ts",
   "lib/outlets/totals.ts",
   "lib/outlets/window_times.ts",
