@@ -21,6 +21,12 @@ export const EXIT = {
   denied: 21,
   /** The option file, a setting, or a path that locktables needs is unusable. */
   badSetup: 22,
+  /** verify: the image is sound, and not what the record promises. */
+  notAsPromised: 30,
+  /** verify: the image is damaged. */
+  damaged: 31,
+  /** verify: it cannot be told what the image is worth. */
+  cannotTell: 32,
 } as const;
 
 /** One of {@linkcode EXIT}. */

@@ -19,6 +19,7 @@ import {
   hintFor,
   PROGRAM,
   SHELL_NAMES,
+  textOption,
 } from "./parser.ts";
 import { print, refuse } from "./say.ts";
 
@@ -225,6 +226,43 @@ Example: locktables rehearse --hold 500ms`,
     run: async (value) => {
       const { rehearse } = await import("../commands/rehearse.ts");
       return await rehearse({ holdMs: value.hold, asJson: value.json });
+    },
+  }),
+  define({
+    name: "verify",
+    brief: "In a restored image: say whether it is what the record promises",
+    details: `
+Reads the record that lies in the image and compares with it the server that was
+started on the image: who it is, up to which transaction it goes, whether its
+tables are sound. Locks nothing and changes nothing. Ctrl-C ends it in good
+order. What it cannot know, it says.
+
+The record was written under the lock. Whether the lock held until the snapshot
+was taken is known on the source, and --verdict brings it: what
+${PROGRAM} status --json printed there.
+
+Exit 0: as-promised. 30: recoverable, sound but not as promised. 31: damaged.
+32: unknown, with the reasons.
+
+Examples: ${PROGRAM} verify
+          ${PROGRAM} verify --full --json
+          ssh SOURCE ${PROGRAM} status --json | ${PROGRAM} verify --verdict -`,
+    parser: fields({
+      json,
+      quick: flag("--quick", "Ask the server alone, and leave the contents of tables out"),
+      full: flag("--full", "Check every table; by default only those without transactions"),
+      commands: flag("--commands", "Print how to go on from the image, and nothing else"),
+      verdict: textOption("--verdict", "FILE", "What the source says of the window; - is stdin"),
+    }),
+    run: async ({ json, quick, full, commands, verdict }) => {
+      if (quick && full) return await refuse("--quick and --full exclude each other.", "verify ");
+      const { verify } = await import("../commands/verify.ts");
+      return await verify({
+        level: quick ? "quick" : full ? "full" : "default",
+        asJson: json,
+        commandsOnly: commands,
+        verdictFile: verdict ?? null,
+      });
     },
   }),
   define({

@@ -28,6 +28,9 @@ export const EXIT_TEXTS: Readonly<Record<ExitCode, string>> = {
   [EXIT.unreachable]: "The server cannot be reached",
   [EXIT.denied]: "Access denied, or a privilege is missing; the message has the GRANT",
   [EXIT.badSetup]: "A bad option file, setting, or path",
+  [EXIT.notAsPromised]: "verify: the image is sound, but not what was promised",
+  [EXIT.damaged]: "verify: the image is damaged",
+  [EXIT.cannotTell]: "verify: it cannot be told; the message says why",
 };
 
 /** Names that callers have for a command. */

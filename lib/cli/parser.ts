@@ -88,6 +88,21 @@ export function choiceOption<const T extends string>(
   return optional(option(name, oneOf(name, words, "NAME"), described(description)));
 }
 
+/** An option, which need not be there, whose value is any text. */
+export function textOption(name: `--${string}`, metavar: NonEmptyString, description: string) {
+  const parser: ValueParser<"sync", string> = {
+    mode: "sync",
+    metavar,
+    placeholder: "",
+    format: (word) => word,
+    parse: (input) =>
+      input === ""
+        ? { success: false, error: [text(`${name} is empty, expected a ${metavar}.`)] }
+        : { success: true, value: input },
+  };
+  return optional(option(name, parser, described(description)));
+}
+
 /** An argument that is one of a few words. */
 export function choiceArgument<const T extends string>(
   metavar: NonEmptyString,

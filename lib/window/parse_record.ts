@@ -155,9 +155,13 @@ const isRecord = shaped<WindowRecord>({
 export function parseRecord(text: string | null): WindowRecord | null {
   if (text === null) return null;
   try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value as WindowRecord : null;
+    return recordFrom(JSON.parse(text));
   } catch {
     return null; // cut off or foreign: as good as none, and the caller says so
   }
+}
+
+/** The record that a parsed text is, or null. */
+export function recordFrom(value: unknown): WindowRecord | null {
+  return isRecord(value) ? value as WindowRecord : null;
 }

@@ -17,6 +17,7 @@ const COMMANDS = [
   "metrics",
   "check",
   "rehearse",
+  "verify",
   "install",
   "uninstall",
   "completions",

@@ -13,6 +13,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   outlets: ["base", "window", "options"],
   locker: ["base", "callers", "window", "options", "mysql"],
   check: ["base", "callers", "window", "options", "hooks", "mysql", "locker"],
+  verify: ["base", "window", "options", "mysql"],
   install: ["base", "callers", "hooks"],
   commands: [
     "base",
@@ -24,6 +25,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "outlets",
     "locker",
     "check",
+    "verify",
     "install",
   ],
   cli: ["base", "callers", "commands"],
@@ -75,6 +77,16 @@ const PURE = [
   "lib/check/server_findings.ts",
   "lib/check/storage_findings.ts",
   "lib/check/window_findings.ts",
+  "lib/verify/facts.ts",
+  "lib/verify/go_on.ts",
+  "lib/verify/gtid_set.ts",
+  "lib/verify/identity_findings.ts",
+  "lib/verify/position_findings.ts",
+  "lib/verify/record_findings.ts",
+  "lib/verify/report.ts",
+  "lib/verify/source_findings.ts",
+  "lib/verify/table_findings.ts",
+  "lib/verify/verdict.ts",
 ];
 
 /** What is loaded before a hook has done its work. */

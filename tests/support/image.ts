@@ -1,0 +1,121 @@
+/** Images of a server: copies of its data directory and of the guest's record, and servers on them. */
+import assert from "node:assert/strict";
+import { runOrFail } from "../../scripts/shell.ts";
+import { openSandbox, type Sandbox, type SandboxResult } from "./sandbox.ts";
+import { discard, type Server, type ServerKind, startServer } from "./server.ts";
+
+/** A copy of what a snapshot holds, laid out as the guest's `/var/lib`. */
+export interface Image {
+  /** Holds `mysql` and `locktables`. */
+  readonly dir: string;
+  readonly datadir: string;
+  /** The record of the window, as it lies in the image. */
+  readonly record: string;
+}
+
+/**
+ * Copies what a snapshot of this moment would hold. The server is stopped for as long: a snapshot is
+ * of one moment, and a copy of files is not.
+ */
+export async function takeImage(server: Server, sandbox: Sandbox): Promise<Image> {
+  const dir = await Deno.makeTempDir({ dir: "/tmp", prefix: "image-" });
+  const datadir = `${dir}/mysql`;
+  Deno.kill(server.pid, "SIGSTOP");
+  try {
+    await runOrFail("Copying the data directory", [
+      "cp",
+      "-a",
+      "--sparse=always",
+      server.datadir,
+      datadir,
+    ]);
+    await Deno.mkdir(`${dir}/locktables`, { mode: 0o700 });
+    const { code } = await sandbox.sh(
+      `cp -a /var/lib/locktables/. ${dir}/locktables/`,
+    );
+    if (code !== 0) throw new Error("Cannot copy the record");
+  } finally {
+    Deno.kill(server.pid, "SIGCONT");
+  }
+  return { dir, datadir, record: `${dir}/locktables/record.json` };
+}
+
+/** Another copy of an image, for damage of its own. */
+export async function copyImage(image: Image): Promise<Image> {
+  const dir = await Deno.makeTempDir({ dir: "/tmp", prefix: "image-" });
+  await runOrFail("Copying an image", ["cp", "-a", "--sparse=always", `${image.dir}/.`, dir]);
+  return { dir, datadir: `${dir}/mysql`, record: `${dir}/locktables/record.json` };
+}
+
+/** Removes an image. */
+export async function removeImage(image: Image): Promise<void> {
+  await Deno.remove(image.dir, { recursive: true });
+}
+
+/** What `verify --json` prints, as far as tests look at it. */
+export interface Verified {
+  readonly verdict: string;
+  readonly exit_code: number;
+  readonly findings: readonly {
+    readonly code: string;
+    readonly weight: string;
+    readonly title: string;
+    readonly remedy: string | null;
+  }[];
+  readonly instances: readonly {
+    readonly verdict: string;
+    readonly tables: { readonly checked: number; readonly total: number } | null;
+    readonly statements: readonly string[];
+    readonly commands: readonly { readonly title: string; readonly lines: readonly string[] }[];
+  }[];
+}
+
+/** A restored guest: an image with a server on it. */
+export interface Restored {
+  readonly server: Server;
+  readonly sandbox: Sandbox;
+  /** Runs `verify` with further arguments. */
+  verify(...args: string[]): Promise<SandboxResult>;
+  /** The object that it prints; its exit code is that of the process. */
+  verified(...args: string[]): Promise<Verified>;
+  close(): Promise<void>;
+}
+
+/** Restores an image: starts a server on it, which recovers it, beside the image's record. */
+export async function restore(
+  kind: ServerKind,
+  image: Image,
+  args: readonly string[] = [],
+): Promise<Restored> {
+  const server = await startServer(kind, { datadir: image.datadir, args });
+  const sandbox = await openSandbox();
+  const close = async () => {
+    await sandbox.close();
+    await discard(server);
+  };
+  try {
+    await sandbox.bindServer(server);
+    const { code, stderr } = await sandbox.sh(
+      `cp -a ${image.dir}/locktables/. /var/lib/locktables/`,
+    );
+    assert.equal(code, 0, stderr);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const verify = (...words: string[]) =>
+    sandbox.run([sandbox.binary, "verify", ...words], { timeoutMs: 60_000 });
+  return {
+    server,
+    sandbox,
+    verify,
+    async verified(...words) {
+      const { code, stdout, stderr } = await verify("--json", ...words);
+      assert.ok(stdout !== "", stderr);
+      const verified: Verified = JSON.parse(stdout);
+      assert.equal(code, verified.exit_code, stderr);
+      return verified;
+    },
+    close,
+  };
+}

@@ -1,0 +1,253 @@
+/**
+ * Real images and what verify says of them: copies of a server's files taken under the lock and at
+ * other moments, whole and damaged, each with a server started on it.
+ */
+import assert from "node:assert/strict";
+import { openGuest } from "../support/guest.ts";
+import type { Guest } from "../support/guest.ts";
+import { copyImage, type Image, removeImage, restore, takeImage } from "../support/image.ts";
+import { connect, type Connection, type Flavor } from "../support/server.ts";
+
+/** The images of one server that the cases are made from. */
+interface Images {
+  readonly flavor: Flavor;
+  /** Of an earlier window. */
+  readonly earlier: Image;
+  /** Under the lock. */
+  readonly locked: Image;
+  /** After the release and one more transaction. */
+  readonly later: Image;
+  /** Of another server of the same kind, in a window of its own. */
+  readonly foreign: Image;
+  /** What the source said of the window's end. */
+  readonly status: string;
+}
+
+interface Case {
+  readonly name: string;
+  readonly flavors?: readonly Flavor[];
+  /** Makes the image, in a copy of its own. */
+  make(images: Images): Promise<Image>;
+  readonly args?: readonly string[];
+  readonly verdict: string;
+  readonly codes: readonly string[];
+}
+
+const KEYS = "shop.words";
+
+const CASES: readonly Case[] = [
+  {
+    name: "an image of the window is as promised",
+    make: ({ locked }) => copyImage(locked),
+    verdict: "as-promised",
+    codes: ["source-verdict-unknown", "contents-unchecked"],
+  },
+  {
+    name: "an image of the window is as promised, all tables checked",
+    make: ({ locked }) => copyImage(locked),
+    args: ["--full"],
+    verdict: "as-promised",
+    codes: [],
+  },
+  {
+    name: "a copy that was taken after the release is not",
+    make: ({ later }) => copyImage(later),
+    verdict: "recoverable",
+    codes: ["window-closed", "binlog-long", "transactions-more", "table-not-closed"],
+  },
+  {
+    name: "nor with the record of the lock in it",
+    make: ({ later, locked }) => withRecordOf(later, locked),
+    verdict: "recoverable",
+    codes: ["binlog-long", "transactions-more"],
+  },
+  {
+    name: "an image that is older than its record lacks transactions",
+    make: ({ earlier, locked }) => withRecordOf(earlier, locked),
+    verdict: "damaged",
+    codes: ["binlog-short", "transactions-missing"],
+  },
+  {
+    name: "a binlog that is cut by one byte is damage",
+    make: ({ locked }) => withCutBinlog(locked, () => 1),
+    verdict: "damaged",
+    codes: ["binlog-short"],
+  },
+  {
+    name: "a binlog that is cut by one event is damage",
+    make: ({ locked }) => withCutBinlog(locked, lastEventBytes),
+    verdict: "damaged",
+    codes: ["binlog-short"],
+  },
+  {
+    name: "a page of a MyISAM index that was overwritten is damage",
+    make: ({ locked }) => overwritten(locked, "shop/words.MYI", (bytes) => bytes - 4_096, 512),
+    verdict: "damaged",
+    codes: ["table-damaged"],
+  },
+  {
+    name: "rows of a MyISAM table that were overwritten are damage",
+    make: ({ locked }) => overwritten(locked, "shop/words.MYD", () => 2_000, 2_000),
+    verdict: "damaged",
+    codes: ["table-damaged"],
+  },
+  {
+    name: "a page of InnoDB that was overwritten is damage, which only --full sees",
+    make: ({ locked }) => overwritten(locked, "shop/pages.ibd", () => 5 * 16_384 + 100, 8_000),
+    args: ["--full"],
+    verdict: "damaged",
+    codes: [],
+  },
+  {
+    name: "the record of another server is not believed",
+    flavors: ["mysql"],
+    make: ({ locked, foreign }) => withRecordOf(locked, foreign),
+    verdict: "unknown",
+    codes: ["record-of-other-server"],
+  },
+  {
+    name: "the record of another server never makes an image as promised",
+    flavors: ["mariadb"],
+    make: ({ locked, foreign }) => withRecordOf(locked, foreign),
+    verdict: "recoverable",
+    codes: ["binlog-long"],
+  },
+  {
+    name: "without a record nothing can be said",
+    make: async ({ locked }) => {
+      const image = await copyImage(locked);
+      await Deno.remove(image.record);
+      return image;
+    },
+    verdict: "unknown",
+    codes: ["record-missing"],
+  },
+];
+
+for (const flavor of ["mariadb", "mysql"] as const) {
+  Deno.test(`verify of real images (${flavor})`, async (step) => {
+    const images = await makeImages(flavor);
+    try {
+      for (const one of CASES) {
+        if (one.flavors !== undefined && !one.flavors.includes(flavor)) continue;
+        await step.step(one.name, async () => {
+          const image = await one.make(images);
+          try {
+            const restored = await restore(flavor, image);
+            try {
+              const verified = await restored.verified(...one.args ?? []);
+              const found = JSON.stringify(verified.findings, null, 1);
+              assert.equal(verified.verdict, one.verdict, found);
+              const codes = verified.findings.map(({ code }) => code);
+              for (const code of one.codes) assert.ok(codes.includes(code), `${code}: ${found}`);
+            } finally {
+              await restored.close();
+            }
+          } finally {
+            await removeImage(image);
+          }
+        });
+      }
+    } finally {
+      for (const image of [images.earlier, images.locked, images.later, images.foreign]) {
+        await removeImage(image);
+      }
+    }
+  });
+}
+
+async function makeImages(flavor: Flavor): Promise<Images> {
+  const guest = await openGuest(flavor);
+  await fillPages(guest);
+  const session = await connect(guest.server);
+  try {
+    await fill(session, 50);
+    const earlier = await window(guest);
+    await fill(session, 200);
+    const locked = await window(guest);
+    const { stdout: status } = await guest.locktables("status", "--json");
+    await session.query(`INSERT INTO ${KEYS} VALUES (100000, 'after the release')`);
+    const later = await takeImage(guest.server, guest.sandbox);
+    const other = await openGuest(flavor);
+    try {
+      return { flavor, earlier, locked, later, foreign: await window(other), status };
+    } finally {
+      await other.close();
+    }
+  } finally {
+    await session.close();
+    await guest.close();
+  }
+}
+
+/** A window in which an image is taken. */
+async function window(guest: Guest): Promise<Image> {
+  const frozen = await guest.locktables("pre-freeze");
+  assert.equal(frozen.code, 0, frozen.stderr);
+  const image = await takeImage(guest.server, guest.sandbox);
+  const thawed = await guest.locktables("post-thaw");
+  assert.equal(thawed.code, 0, thawed.stderr);
+  return image;
+}
+
+async function fill(session: Connection, rows: number): Promise<void> {
+  await session.query(
+    `CREATE TABLE IF NOT EXISTS ${KEYS} (id INT PRIMARY KEY, word VARCHAR(200), KEY (word)) ENGINE=MyISAM`,
+  );
+  for (let id = 0; id < rows; id += 1) {
+    await session.query(`REPLACE INTO ${KEYS} VALUES (${id}, REPEAT('${id}x', 20))`);
+  }
+  await session.query("INSERT INTO shop.orders VALUES ()");
+}
+
+/** A table of InnoDB of many pages, which lie on disk: no log of the recovery has them any more. */
+async function fillPages(guest: Guest): Promise<void> {
+  const session = await connect(guest.server);
+  await session.query("CREATE TABLE shop.pages (id INT PRIMARY KEY, word VARCHAR(2000))");
+  for (let id = 0; id < 60; id += 1) {
+    await session.query(`INSERT INTO shop.pages VALUES (${id}, REPEAT('${id}x', 500))`);
+  }
+  await session.close();
+  await guest.server.restart();
+}
+
+async function withRecordOf(image: Image, other: Image): Promise<Image> {
+  const copy = await copyImage(image);
+  await Deno.copyFile(other.record, copy.record);
+  return copy;
+}
+
+async function overwritten(
+  image: Image,
+  name: string,
+  at: (bytes: number) => number,
+  length: number,
+): Promise<Image> {
+  const copy = await copyImage(image);
+  const path = `${copy.datadir}/${name}`;
+  const { size } = await Deno.stat(path);
+  using file = await Deno.open(path, { write: true });
+  await file.seek(at(size), Deno.SeekMode.Start);
+  await file.write(new Uint8Array(length).fill(0xa5));
+  return copy;
+}
+
+async function withCutBinlog(
+  image: Image,
+  bytes: (file: Uint8Array) => number,
+): Promise<Image> {
+  const copy = await copyImage(image);
+  const record = JSON.parse(await Deno.readTextFile(copy.record));
+  const path = `${copy.datadir}/${record.instances[0].coordinates.file}`;
+  const content = await Deno.readFile(path);
+  await Deno.truncate(path, content.length - bytes(content));
+  return copy;
+}
+
+/** The length of the last event of a binlog: from 4 on, each has its length at 9. */
+function lastEventBytes(file: Uint8Array): number {
+  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
+  let last = 0;
+  for (let at = 4; at < file.length; at += last) last = view.getUint32(at + 9, true);
+  return last;
+}
