@@ -241,6 +241,10 @@ The record was written under the lock. Whether the lock held until the snapshot
 was taken is known on the source, and --verdict brings it: what
 ${PROGRAM} status --json printed there.
 
+--datadir looks at the binlog of an image before a server runs on it, and asks
+only a server that runs on that directory. The record is the one beside it, as
+in /var/lib: mount the image below /var/lib/locktables/image.
+
 Exit 0: as-promised. 30: recoverable, sound but not as promised. 31: damaged.
 32: unknown, with the reasons.
 
@@ -253,8 +257,13 @@ Examples: ${PROGRAM} verify
       full: flag("--full", "Check every table; by default only those without transactions"),
       commands: flag("--commands", "Print how to go on from the image, and nothing else"),
       verdict: textOption("--verdict", "FILE", "What the source says of the window; - is stdin"),
+      datadir: textOption(
+        "--datadir",
+        "DIR",
+        "Look at the files of an image, before a server runs",
+      ),
     }),
-    run: async ({ json, quick, full, commands, verdict }) => {
+    run: async ({ json, quick, full, commands, verdict, datadir }) => {
       if (quick && full) return await refuse("--quick and --full exclude each other.", "verify ");
       const { verify } = await import("../commands/verify.ts");
       return await verify({
@@ -262,6 +271,7 @@ Examples: ${PROGRAM} verify
         asJson: json,
         commandsOnly: commands,
         verdictFile: verdict ?? null,
+        datadir: datadir ?? null,
       });
     },
   }),

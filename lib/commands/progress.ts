@@ -1,6 +1,7 @@
 /** How far something is, on stderr: a line that is written over on a terminal, a line a minute elsewhere. */
 import { plainLine } from "../base/plain_text.ts";
 import { printAsItIs } from "../base/print.ts";
+import type { Progress } from "../verify/verify_instance.ts";
 
 /** How often a terminal gets the line anew: often enough to be seen to move. */
 const TERMINAL_MS = 500;
@@ -8,14 +9,7 @@ const TERMINAL_MS = 500;
 /** How often a log gets a line: a look that takes hours must not fill it. */
 const LOG_MS = 60_000;
 
-/** Shows it. */
-export interface Progress {
-  readonly show: (done: number, total: number, elapsedMs: number) => void;
-  /** Leaves an empty line on a terminal. */
-  readonly end: () => void;
-}
-
-/** A new line. */
+/** A new line; its end leaves an empty one on a terminal. */
 export function progressLine(what: string): Progress {
   const isTerminal = Deno.stderr.isTerminal();
   let lastMs = 0;

@@ -4,22 +4,18 @@
  * hook and no snapshot waits for it.
  */
 import { systemClock } from "../base/clock.ts";
-import { OPTION_FILE, RECORD_FILE } from "../base/paths.ts";
+import { OPTION_FILE, parentOf, RECORD_FILE, STATE_DIR } from "../base/paths.ts";
 import { plainJson } from "../base/plain_text.ts";
 import { complain, complainOf, sayAll } from "../base/print.ts";
 import { privacyNow, STATE_DIRECTORY } from "../base/private_directory.ts";
-import { EXIT, type ExitCode, isRefusal } from "../base/refusal.ts";
+import { EXIT, type ExitCode, isRefusal, type Refusal } from "../base/refusal.ts";
 import { textOf } from "../base/styled.ts";
-import type { InstanceSettings } from "../options/connection.ts";
-import { instanceSocket } from "../options/instance_socket.ts";
+import type { Connection } from "../options/connection.ts";
 import { readOptionFile } from "../options/option_file.ts";
 import { optionFileReader } from "../options/reader.ts";
-import { settingsFrom } from "../options/settings.ts";
-import { askServer } from "../verify/ask_server.ts";
-import { checkTables } from "../verify/check_tables.ts";
+import { type Settings, settingsFrom } from "../options/settings.ts";
 import type { Level } from "../verify/facts.ts";
-import { identityFindings, isOtherServer } from "../verify/identity_findings.ts";
-import { type OtherEvidence, positionFindings } from "../verify/position_findings.ts";
+import { datadirAt, recordBeside } from "../verify/read_datadir.ts";
 import { readRecord, readSource } from "../verify/read_image.ts";
 import { recordFindings } from "../verify/record_findings.ts";
 import {
@@ -31,9 +27,8 @@ import {
   verifyText,
 } from "../verify/report.ts";
 import { sourceVerdict } from "../verify/source_findings.ts";
-import { statementLog } from "../verify/statement_log.ts";
-import { tableFindings } from "../verify/table_findings.ts";
-import { found, VERDICT_EXIT } from "../verify/verdict.ts";
+import { found, VERDICT_EXIT, type VerifyFinding } from "../verify/verdict.ts";
+import { verifyInstance } from "../verify/verify_instance.ts";
 import type { InstanceRecord, WindowRecord } from "../window/record.ts";
 import { progressLine } from "./progress.ts";
 import { localTime, terminalPaint } from "./terminal.ts";
@@ -46,6 +41,8 @@ export interface VerifyOptions {
   readonly commandsOnly: boolean;
   /** What `--verdict` names: a file, or `-`; null without it. */
   readonly verdictFile: string | null;
+  /** The data directory of an image; null: that of the server. */
+  readonly datadir: string | null;
 }
 
 /** Prints what an image is worth. */
@@ -54,41 +51,97 @@ export async function verify(options: VerifyOptions): Promise<ExitCode> {
   const untrusted = privacyNow(STATE_DIRECTORY);
   if (isRefusal(untrusted)) return await complainOf(untrusted);
   const began = systemClock.now();
-  const { record, findings } = recordFindings(await readRecord(RECORD_FILE), RECORD_FILE);
-  if (options.commandsOnly) return await printCommands(record, findings.at(0)?.title ?? "");
+  const datadir = options.datadir === null ? null : await datadirAt(options.datadir);
+  if (isRefusal(datadir)) return await complainOf(datadir);
+  const recordPath = datadir === null ? RECORD_FILE : recordPathFor(datadir);
+  const read = recordFindings(await readRecord(recordPath), recordPath);
+  const { record } = read;
+  if (options.commandsOnly) return await printCommands(record, read.findings.at(0)?.title ?? "");
   const settings = readSettings();
   if (isRefusal(settings)) return await complainOf(settings);
   const text = options.verdictFile === null ? null : await readSource(options.verdictFile);
   if (isRefusal(text)) return await complainOf(text);
   const source = record === null ? null : sourceVerdict(text, record);
-  const evidence = {
-    isBinlogProven: false,
-    isHoldProven: source?.record?.verdict === "application-consistent",
-  };
-  const instances: VerifiedInstance[] = [];
-  const stop = new AbortController();
-  for (const recorded of record?.instances ?? []) {
-    const login = settings.instances.find(({ name }) => name === recorded.name) ??
-      (record?.instances.length === 1 && settings.instances.length === 1
-        ? settings.instances[0]
-        : undefined);
-    instances.push(
-      record === null || login === undefined
-        ? notConfigured(recorded)
-        : await verifyInstance(record, recorded, login, options.level, evidence, stop),
-    );
-  }
-  return await printReport({
+  const chosen = chosenInstances(record, datadir);
+  const report = {
     began,
-    ended: systemClock.now(),
     level: options.level,
-    datadir: null,
-    recordPath: RECORD_FILE,
+    datadir,
+    recordPath,
     record,
     source: source?.record ?? null,
-    findings: [...findings, ...source?.findings ?? []],
-    instances,
-  }, options.asJson);
+    findings: [...read.findings, ...source?.findings ?? [], ...chosen.findings],
+  };
+  const instances = record === null ? [] : await withInterrupt(async (signal) => {
+    const verified: VerifiedInstance[] = [];
+    for (const recorded of chosen.instances) {
+      verified.push(
+        await verifyInstance({
+          record,
+          recorded,
+          connection: connectionOf(recorded, record, settings),
+          datadir,
+          level: options.level,
+          isHoldProven: source?.record?.verdict === "application-consistent",
+          signal,
+          progress: progressLine,
+        }),
+      );
+    }
+    return verified;
+  });
+  return await printReport({ ...report, ended: systemClock.now(), instances }, options.asJson);
+}
+
+/** Of a mounted image the record beside its data directory, and never this guest's own. */
+function recordPathFor(datadir: string): string {
+  return datadir.startsWith(`${STATE_DIR}/`) ? recordBeside(datadir) : RECORD_FILE;
+}
+
+/** Which of the recorded servers a data directory is of: by its name, if there are several. */
+function chosenInstances(
+  record: WindowRecord | null,
+  datadir: string | null,
+): { readonly instances: readonly InstanceRecord[]; readonly findings: readonly VerifyFinding[] } {
+  const instances = record?.instances ?? [];
+  if (datadir === null || instances.length <= 1) return { instances, findings: [] };
+  const name = nameOf(datadir);
+  const chosen = instances.filter(({ data_directories }) =>
+    nameOf(data_directories[0] ?? "") === name
+  );
+  return chosen.length === 1 ? { instances: chosen, findings: [] } : {
+    instances: [],
+    findings: [
+      found(
+        "instance-unknown",
+        `${datadir} may be of several servers of the record: ${
+          instances.map((one) => `${one.name} in ${one.data_directories[0] ?? "?"}`).join(", ")
+        }; expected the name of one of these directories`,
+      ),
+    ],
+  };
+}
+
+function nameOf(path: string): string {
+  return path.slice(parentOf(path).length).replaceAll("/", "");
+}
+
+/** By the instance's name; where there is only one on both sides, its name does not matter. */
+function connectionOf(
+  { name }: InstanceRecord,
+  record: WindowRecord,
+  { instances }: Settings,
+): Connection | null {
+  const named = instances.find((one) => one.name === name);
+  const isOnlyOne = record.instances.length === 1 && instances.length === 1;
+  return (named ?? (isOnlyOne ? instances[0] : undefined))?.connection ?? null;
+}
+
+function readSettings(): Settings | Refusal {
+  const file = readOptionFile(optionFileReader, OPTION_FILE);
+  if (isRefusal(file)) return file;
+  const read = settingsFrom(file);
+  return isRefusal(read) ? read : read.settings;
 }
 
 async function printReport(report: VerifyReport, asJson: boolean): Promise<ExitCode> {
@@ -110,84 +163,9 @@ async function printCommands(record: WindowRecord | null, why: string): Promise<
   return EXIT.ok;
 }
 
-function readSettings() {
-  const file = readOptionFile(optionFileReader, OPTION_FILE);
-  if (isRefusal(file)) return file;
-  const read = settingsFrom(file);
-  return isRefusal(read) ? read : read.settings;
-}
-
-function notConfigured(recorded: InstanceRecord): VerifiedInstance {
-  const { name } = recorded;
-  return {
-    recorded,
-    socket: null,
-    server: null,
-    tables: null,
-    statements: [],
-    findings: [
-      found(
-        "instance-unknown",
-        `The record has a server named ${name}, and ${OPTION_FILE} none: instances= names them`,
-        { instance: name },
-      ),
-    ],
-  };
-}
-
-/** Asks one server everything, and has its tables checked. */
-async function verifyInstance(
-  record: WindowRecord,
-  recorded: InstanceRecord,
-  { connection }: InstanceSettings,
-  level: Level,
-  evidence: OtherEvidence,
-  stop: AbortController,
-): Promise<VerifiedInstance> {
-  const instance = recorded.name;
-  const socket = await instanceSocket(connection.socket);
-  const login = { ...connection, socket };
-  const log = statementLog();
-  const asked = await askServer(login, log);
-  if (isRefusal(asked)) {
-    const title = `${asked.summary}. ${asked.hint}`;
-    const findings = [found("server-unreachable", title, { instance })];
-    return { recorded, socket, server: null, tables: null, statements: log.statements, findings };
-  }
-  const { server, session } = asked;
-  try {
-    const identity = identityFindings(record, recorded, server);
-    if (isOtherServer(recorded, server)) {
-      const { statements } = log;
-      return { recorded, socket, server, tables: null, statements, findings: identity };
-    }
-    const tables = await withInterrupt(stop, (signal) => {
-      const progress = progressLine(`${instance}: tables checked`);
-      return checkTables({ login, session, level, log, signal, onProgress: progress.show })
-        .finally(progress.end);
-    });
-    return {
-      recorded,
-      socket,
-      server,
-      tables,
-      statements: log.statements,
-      findings: [
-        ...identity,
-        ...positionFindings(recorded, server, evidence),
-        ...tableFindings(tables, level, server.seesTables, instance),
-      ],
-    };
-  } finally {
-    session.close();
-  }
-}
-
 /** While something runs, Ctrl-C ends it in good order: what is known by then is printed. */
-async function withInterrupt<T>(
-  stop: AbortController,
-  run: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
+async function withInterrupt<T>(run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const stop = new AbortController();
   const abort = () => stop.abort();
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const name of signals) Deno.addSignalListener(name, abort);

@@ -1,6 +1,7 @@
 /** Reads what an image and its source say, each up to a limit: neither is trusted to be short. */
 import { isMissing } from "../base/files.ts";
 import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
+import { messageOf } from "./read_error.ts";
 import { RECORD_LIMIT_BYTES, type RecordRead } from "./record_findings.ts";
 import { SOURCE_LIMIT_BYTES } from "./source_findings.ts";
 
@@ -57,8 +58,4 @@ async function textUpTo(
     if (bytes > limit) return null;
     text += decoder.decode(buffer.subarray(0, count), { stream: true });
   }
-}
-
-function messageOf(error: unknown): string {
-  return String((error as { message?: unknown } | null)?.message ?? error);
 }

@@ -33,7 +33,7 @@ export const WEIGHTS = {
 
   // The server on the image.
   "server-unreachable": "doubt",
-  "server-not-asked": "note",
+  "server-not-asked": "doubt",
   "recovery-running": "doubt",
   "hostname-differs": "note",
   "version-differs": "note",
@@ -47,6 +47,8 @@ export const WEIGHTS = {
   "binlog-lost": "damage",
   "binlog-purged": "doubt",
   "binlog-broken": "damage",
+  "binlog-proven": "note",
+  "redo-missing": "doubt",
   "binlog-off": "doubt",
   "binlog-unread": "doubt",
   "binlog-sealed": "doubt",

@@ -70,6 +70,17 @@ export interface Verified {
   }[];
 }
 
+/** Where a guest shows an image to locktables. */
+export const IMAGE_PLACE = "/var/lib/locktables/image";
+
+/** Mounts an image in a guest, as a snapshot host does. */
+export async function showImage(sandbox: Sandbox, image: Image): Promise<void> {
+  const { code, stderr } = await sandbox.sh(
+    `mkdir -p -m 0700 ${IMAGE_PLACE} && mount --bind ${image.dir} ${IMAGE_PLACE}`,
+  );
+  assert.equal(code, 0, stderr);
+}
+
 /** A restored guest: an image with a server on it. */
 export interface Restored {
   readonly server: Server;

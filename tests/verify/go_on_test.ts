@@ -11,7 +11,7 @@ import { copyImage, removeImage, restore, type Restored, takeImage } from "../su
 import { ask, askOne } from "../support/node_guest.ts";
 import { caughtUp, startSource } from "../support/replica.ts";
 import { openSandbox } from "../support/sandbox.ts";
-import { discard, type Flavor, LOOPBACK, type Server } from "../support/server.ts";
+import { type Flavor, LOOPBACK, type Server } from "../support/server.ts";
 import { coordinates, recordedServer } from "./records.ts";
 
 /** Bound of pasted commands. */
