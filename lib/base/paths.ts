@@ -44,6 +44,11 @@ export const LOGGER = "/usr/bin/logger";
 
 /** The operator's own program, which is started for windows that were not good. */
 export const NOTIFY = "/etc/locktables/notify";
+/**
+ * The same as it is started. Deno takes the right to write from every path that may be run, and with
+ * it that to write into its directory, where install has files of its own; not by this name.
+ */
+export const NOTIFY_PROGRAM = `/proc/self/root${NOTIFY}`;
 
 /** Where the program belongs. */
 export const PROGRAM = "/usr/local/sbin/locktables";

@@ -3,7 +3,7 @@
  * (`deno.json`), so every other command gives them back before it does anything.
  */
 
-import { LOGGER, NOTIFY } from "../base/paths.ts";
+import { LOGGER, NOTIFY_PROGRAM } from "../base/paths.ts";
 import { INSTALL_PATHS, UNIT_PATHS } from "./install_paths.ts";
 
 /** For everything but install, uninstall and check. */
@@ -21,5 +21,7 @@ export function dropInstallWriteRights(): void {
 
 /** The right to start `logger` and the operator's program: for everything but the process that reports. */
 export function dropOutletRights(): void {
-  for (const command of [LOGGER, NOTIFY]) Deno.permissions.revokeSync({ name: "run", command });
+  for (const command of [LOGGER, NOTIFY_PROGRAM]) {
+    Deno.permissions.revokeSync({ name: "run", command });
+  }
 }

@@ -5,7 +5,7 @@
 import { atMost } from "../base/at_most.ts";
 import { modeOf, ROOT } from "../base/look.ts";
 import { loosePart } from "../base/owned_path.ts";
-import { NOTIFY } from "../base/paths.ts";
+import { NOTIFY, NOTIFY_PROGRAM } from "../base/paths.ts";
 import { plainJson } from "../base/plain_text.ts";
 import { octal } from "../base/mode.ts";
 import type { Notice } from "./notice.ts";
@@ -34,7 +34,7 @@ export async function notify(notice: Notice): Promise<Notified> {
   if (unfit !== null) return { kind: "failed", why: unfit };
   let child: Deno.ChildProcess;
   try {
-    child = new Deno.Command(NOTIFY, {
+    child = new Deno.Command(NOTIFY_PROGRAM, {
       stdin: "piped",
       stdout: "null",
       stderr: "null",

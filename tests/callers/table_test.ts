@@ -1,3 +1,4 @@
+import { NOTIFY_PROGRAM } from "../../lib/base/paths.ts";
 import assert from "node:assert/strict";
 import { CALLER_TABLE, CALLERS, DIRECTORY_MODES } from "../../lib/callers/table.ts";
 import { SYNC_PROGRAMS } from "../../lib/locker/flush.ts";
