@@ -1,9 +1,8 @@
-import { NOTIFY_PROGRAM } from "../../lib/base/paths.ts";
 import assert from "node:assert/strict";
 import { CALLER_TABLE, CALLERS, DIRECTORY_MODES } from "../../lib/callers/table.ts";
 import { SYNC_PROGRAMS } from "../../lib/locker/flush.ts";
 import { INSTALL_PATHS, UNIT_PATHS } from "../../lib/callers/install_paths.ts";
-import { LOGGER, METRICS_FILES, NOTIFY, parentOf } from "../../lib/base/paths.ts";
+import { LOGGER, METRICS_FILES, NOTIFY_PROGRAM, parentOf } from "../../lib/base/paths.ts";
 
 const CONFIG: {
   readonly compile: { readonly permissions: Record<"read" | "write" | "run", readonly string[]> };
@@ -33,7 +32,7 @@ Deno.test("the only other files that may be written outside of our directories a
 });
 
 Deno.test("the only programs that may be started are our own, sync, logger and the operator's", () => {
-  assert.deepEqual(run, ["/proc/self/exe", ...SYNC_PROGRAMS, LOGGER, NOTIFY]);
+  assert.deepEqual(run, ["/proc/self/exe", ...SYNC_PROGRAMS, LOGGER, NOTIFY_PROGRAM]);
 });
 
 Deno.test("no right is for a directory that programs are run from", () => {
