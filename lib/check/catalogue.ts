@@ -123,6 +123,8 @@ export const CATALOGUE = {
   "locker-died": { severity: "warning", theme: "window" },
   "window-never-closed": { severity: "warning", theme: "window" },
   "last-window-bad": { severity: "warning", theme: "window" },
+  "image-overdue": { severity: "warning", theme: "window" },
+  "not-reported": { severity: "warning", theme: "window" },
   "run-leftovers": { severity: "warning", theme: "window" },
   "option-file-ignored": { severity: "warning", theme: "option-file" },
   "option-file-readable": { severity: "warning", theme: "option-file" },

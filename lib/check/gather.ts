@@ -15,6 +15,7 @@ import {
   gatherDirectories,
   gatherHooks,
   gatherOptionFile,
+  gatherOutlets,
   gatherSync,
   gatherWindow,
 } from "./gather_guest.ts";
@@ -33,6 +34,7 @@ const GATHERERS: readonly ((context: Context) => Promise<Gathered>)[] = [
   gatherOptionFile,
   gatherServers,
   gatherWindow,
+  gatherOutlets,
   gatherDirectories,
   gatherHooks,
 ];

@@ -15,37 +15,35 @@ import { notify } from "./notify.ts";
 import { outletSettings } from "./outlet_settings.ts";
 import { metricsText } from "./prometheus.ts";
 import { count } from "./totals_file.ts";
-import { noteUnreported, type Unreported } from "./unreported.ts";
+import { noteUnreported, type Results } from "./unreported.ts";
 
 /** Reports to every outlet, and notes which of them failed. */
 export async function deliver(report: Report): Promise<void> {
   const settings = await outletSettings();
   // First of all: it waits for no disk.
-  const unlogged = settings.log ? await toJournal(journalEntry(report)) : null;
-  const journal: Unreported[] = unlogged === null ? [] : [{ outlet: "journal", why: unlogged }];
-  const [metrics, notified] = await Promise.all([
-    isOfImage(report) ? toMetrics(report, settings) : [],
-    toOperator(report),
-  ]);
-  noteUnreported([...journal, ...metrics, ...notified]);
+  const journal = settings.log ? await toJournal(journalEntry(report)) : null;
+  const [metrics, operator] = await Promise.all([toMetrics(report, settings), toOperator(report)]);
+  noteUnreported({ journal, ...metrics, ...operator });
 }
 
-async function toOperator(report: Report): Promise<Unreported[]> {
-  const notice = noticeOf(report, systemClock.now());
-  if (notice === null) return [];
-  const notified = await notify(notice);
-  return notified.kind === "failed" ? [{ outlet: "notify", why: notified.why }] : [];
-}
-
-async function toMetrics(report: Report, settings: OutletSettings): Promise<Unreported[]> {
+async function toMetrics(report: Report, settings: OutletSettings): Promise<Results> {
+  if (!isOfImage(report)) return {};
   const counted = await count(report);
-  if (isRefusal(counted)) return [failed(counted)];
+  if (isRefusal(counted)) return { metrics: textOf(counted) };
   const path = await metricsFile(settings);
   const text = metricsText(counted.totals, { version: VERSION, isOpen: false });
   const unwritten = path === null ? null : await writeMetricsFile(path, `${text}\n`);
-  return [counted.unwritten, unwritten].flatMap((one) => one === null ? [] : [failed(one)]);
+  const refused = counted.unwritten ?? unwritten;
+  return { metrics: refused === null ? null : textOf(refused) };
 }
 
-function failed({ summary, hint }: Refusal): Unreported {
-  return { outlet: "metrics", why: `${summary}. ${hint}` };
+async function toOperator(report: Report): Promise<Results> {
+  const notice = noticeOf(report, systemClock.now());
+  if (notice === null) return {};
+  const notified = await notify(notice);
+  return { notify: notified.kind === "failed" ? notified.why : null };
+}
+
+function textOf({ summary, hint }: Refusal): string {
+  return `${summary}. ${hint}`;
 }

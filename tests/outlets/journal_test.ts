@@ -1,7 +1,13 @@
 /** What the journal and syslog hear of real windows. */
 import assert from "node:assert/strict";
 import { type Guest, guestOf, sleep, until } from "../support/guest.ts";
-import { type Entry, type Journal, startJournal, startSyslog } from "../support/journal.ts";
+import {
+  type Entry,
+  type Journal,
+  REAL_LOGGER,
+  startJournal,
+  startSyslog,
+} from "../support/journal.ts";
 import { openSandbox } from "../support/sandbox.ts";
 import { connect, discard, startServer } from "../support/server.ts";
 import { openStateDisk } from "../support/state_disk.ts";
@@ -211,7 +217,7 @@ Deno.test("whatever becomes of logger, the window is what it is, and status says
         ],
         ["it is missing", "", 0o644, /\/usr\/bin\/logger cannot be started: /],
       ];
-    await sandbox.sh("cp -a /usr/bin/logger /run/logger");
+    await sandbox.sh(REAL_LOGGER);
     for (const [what, program, mode, why] of cases) {
       if (mode !== 0) {
         await sandbox.writeFile("/run/other-logger", program, mode);

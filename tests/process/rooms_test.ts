@@ -12,7 +12,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   mysql: ["base", "window"],
   outlets: ["base", "window", "options"],
   locker: ["base", "callers", "window", "options", "mysql"],
-  check: ["base", "callers", "window", "options", "hooks", "mysql", "locker"],
+  check: ["base", "callers", "window", "options", "hooks", "mysql", "outlets", "locker"],
   verify: ["base", "window", "options", "mysql"],
   install: ["base", "callers", "hooks"],
   commands: [
@@ -74,6 +74,7 @@ const PURE = [
   "lib/check/finding.ts",
   "lib/check/hook_findings.ts",
   "lib/check/option_file_findings.ts",
+  "lib/check/outlet_findings.ts",
   "lib/check/server_findings.ts",
   "lib/check/storage_findings.ts",
   "lib/check/window_findings.ts",

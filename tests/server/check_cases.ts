@@ -739,6 +739,32 @@ const WINDOWS: readonly CheckCase[] = [
     says: /^locktables rehearse$/,
   },
   {
+    code: "image-overdue",
+    name: "no window for longer than usual",
+    given: script(
+      `locktables pre-freeze && locktables post-thaw
+      line=$(tail -n 1 /var/lib/locktables/history.jsonl)
+      for day in 7 6 5 4; do
+        then=$(date -u -d "-$day days" +%FT%TZ)
+        echo "$line" | sed 's/"opened_at":"[^"]*/"opened_at":"'"$then"/
+      done > /var/lib/locktables/history.jsonl`,
+      "rm /var/lib/locktables/history.jsonl",
+    ),
+    remedy: "none",
+  },
+  {
+    code: "not-reported",
+    name: "logger fails",
+    given: script(
+      `mount --bind /bin/false /usr/bin/logger && locktables pre-freeze && locktables post-thaw
+      for _ in 1 2 3 4 5 6 7 8 9 10; do
+        [ -e /run/veeam/unreported.json ] || sleep 0.5
+      done`,
+      "umount /usr/bin/logger; locktables rehearse --hold 0s; sleep 2",
+    ),
+    remedy: "none",
+  },
+  {
     code: "run-leftovers",
     name: "a lock file is left without a locker",
     given: script("mkdir -p -m 0700 /run/veeam && touch /run/veeam/waitforsnapshot"),

@@ -15,9 +15,12 @@ export interface Journal {
   close(): Promise<void>;
 }
 
+/** A sandbox has one that does nothing, well. */
+export const REAL_LOGGER = "umount /usr/bin/logger";
+
 /** Starts systemd-journald; it listens where `logger --journald` writes. */
 export async function startJournal(sandbox: Sandbox): Promise<Journal> {
-  await sandbox.sh("mkdir -p /run/systemd/journal /run/log/journal");
+  await sandbox.sh(`${REAL_LOGGER}; mkdir -p /run/systemd/journal /run/log/journal`);
   const daemon = sandbox.spawn(["/lib/systemd/systemd-journald"], {
     stdout: "null",
     stderr: "null",
@@ -43,7 +46,8 @@ export async function startJournal(sandbox: Sandbox): Promise<Journal> {
 
 /** A `/dev` of the guest's own with syslogd behind `/dev/log`; what it has read is in `file`. */
 export async function startSyslog(sandbox: Sandbox, file: string): Promise<Deno.ChildProcess> {
-  await sandbox.sh(`mount -t tmpfs -o mode=0755 tmpfs /mnt
+  await sandbox.sh(`${REAL_LOGGER}
+    mount -t tmpfs -o mode=0755 tmpfs /mnt
     cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /mnt
     ln -s /proc/self/fd /mnt/fd
     mount --move /mnt /dev`);
