@@ -5,6 +5,7 @@ import { exists, readIfThere, removeIfThere, replaceFileOnDisk, unusable } from 
 import {
   FREEZE_SENSOR_DIR,
   HISTORY_FILE,
+  METRICS_FILES,
   RECEIPT_FILE,
   RECORD_FILE,
   RESERVED_FILE,
@@ -61,6 +62,8 @@ export function removeReceipt(receipt: Receipt): readonly string[] {
   const files = [
     RECEIPT_FILE,
     UNREPORTED_FILE,
+    // Else the age of the last image would grow for ever in somebody's alerts.
+    ...METRICS_FILES,
     ...(receipt.own_directories.includes(STATE_DIR)
       ? [RECORD_FILE, RESERVED_FILE, HISTORY_FILE, TOTALS_FILE, FREEZE_SENSOR_DIR]
       : []),

