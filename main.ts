@@ -14,7 +14,8 @@ async function run(args: readonly string[]): Promise<CommandEnd> {
   const internal = hook === null ? args[0] : undefined;
   const isLocker = internal === "locker";
   if (hook !== null || isLocker) dropInstallRights();
-  if (internal !== "errand" || args[1] !== "report") dropOutletRights();
+  const isOutlet = internal === "errand" && ["report", "try-notify"].includes(args[1] ?? "");
+  if (!isOutlet) dropOutletRights();
   switch (hook?.command) {
     case "pre-freeze": {
       const { preFreeze } = await import("./lib/commands/pre_freeze.ts");

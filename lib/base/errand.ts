@@ -21,6 +21,8 @@ export type ErrandName =
   | "kill-sessions"
   /** Brings the report that it is given to every outlet. */
   | "report"
+  /** Starts the operator's program with the notice that it is given; says how that went. */
+  | "try-notify"
   /** Which of the paths that it is given do not answer. */
   | "touch";
 

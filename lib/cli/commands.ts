@@ -192,13 +192,24 @@ Logs in as pre-freeze does and asks; locks nothing, changes nothing, starts no
 program, and ends within 10 seconds. Prints errors, warnings and notes, each
 with a command that ends it, ready to be copied, where there is one.
 
+With --notify it only starts /etc/locktables/notify with a notice of nothing, as
+a report of a bad window would.
+
 Exit 0: no error was found; warnings and notes do not count.
 Otherwise the code that pre-freeze would have had: 20, 21, 22, 10 or 11.
 
 Example: locktables check --json`,
-    parser: fields({ json }),
+    parser: fields({
+      json,
+      notify: flag("--notify", "Try out /etc/locktables/notify, and check nothing else"),
+    }),
     isGranted: true,
     run: async (value) => {
+      if (value.notify) {
+        if (value.json) return await refuse("--json is not for --notify.", "check ");
+        const { checkNotify } = await import("../commands/check_notify.ts");
+        return await checkNotify();
+      }
       const { check } = await import("../commands/check.ts");
       return await check(value.json);
     },

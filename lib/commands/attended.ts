@@ -50,7 +50,8 @@ const END = "\0";
 /** Whether a command line is done by a process of its own. */
 export function isAttended([name, ...rest]: readonly string[]): boolean {
   return name !== undefined && Object.hasOwn(LIMITS_MS, name) &&
-    !rest.some((arg) => arg === "--help" || arg === "-h");
+    // What `--notify` starts has a limit of its own.
+    !rest.some((arg) => ["--help", "-h", "--notify"].includes(arg));
 }
 
 /** The end of the process that does the work: its exit code, after all that it has printed. */

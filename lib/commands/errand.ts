@@ -10,6 +10,7 @@ import { errandInput, type ErrandName } from "../base/errand.ts";
 import { ROOT } from "../base/look.ts";
 import { RECORD_FILE, RUN_DIR, STATE_DIR, WRITE_PROBE_NAME } from "../base/paths.ts";
 import { isBelieved, STATE_DIRECTORY } from "../base/private_directory.ts";
+import type { Notice } from "../outlets/notice.ts";
 import type { WindowRecord } from "../window/record.ts";
 import type { Report } from "../window/report.ts";
 
@@ -54,6 +55,10 @@ const ERRANDS: Readonly<Record<ErrandName, (input: unknown) => Promise<unknown>>
     const { deliver } = await import("../outlets/deliver.ts");
     await deliver(input as Report);
     return null;
+  },
+  async "try-notify"(input) {
+    const { notify } = await import("../outlets/notify.ts");
+    return await notify(input as Notice);
   },
   touch: (input) => touch(input as readonly string[]),
 };

@@ -120,3 +120,20 @@ Deno.test("a program that hangs keeps no hook waiting", () =>
       ));
     await guest.assertNothingLeft();
   }));
+
+Deno.test("check --notify tries the program out", () =>
+  inGuest(async (guest) => {
+    const { sandbox, locktables } = guest;
+    const none = await locktables("check", "--notify");
+    assert.equal(none.code, 22);
+    assert.match(none.stderr, /^locktables: \/etc\/locktables\/notify is not there: .*\n$/);
+    await sandbox.writeFile(NOTIFY, KEEP, 0o755);
+    const good = await locktables("check", "--notify");
+    assert.deepEqual([good.code, good.stderr], [0, ""]);
+    const [notice, ...more] = await notices(guest);
+    assert.deepEqual([notice?.["event"], notice?.["record"], more], ["test", null, []]);
+    await sandbox.writeFile(NOTIFY, "#!/bin/sh\nexit 3\n", 0o755);
+    const bad = await locktables("check", "--notify");
+    assert.equal(bad.code, 22);
+    assert.match(bad.stderr, /notify failed \(exit 3\)/);
+  }));
