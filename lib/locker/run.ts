@@ -142,6 +142,7 @@ function instanceRecord(instance: Instance): Omit<InstanceRecord, "verdict"> {
     method: method.name,
     method_reason: why,
     data_directories: facts.dataDirectories,
+    innodb_lsn: facts.redoPosition,
     coordinates: instance.coordinates(),
     coordinates_at_release: end?.coordinates ?? null,
     release_proof: end?.proof ?? null,

@@ -14,6 +14,7 @@ import {
   readTopology,
   topologyOf,
 } from "./read_coordinates.ts";
+import { readRedoPosition } from "./redo_position.ts";
 import { factsFrom, readRights, readVariables } from "./server_facts.ts";
 import { openSession, type Session } from "./session.ts";
 import { galeraRefusal, rejectingRefusal } from "./topology.ts";
@@ -90,9 +91,10 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
     if (refused !== null) return refuse(refused);
     // Asked once before the lock: what the grants do not show must not be found
     // out under the lock either.
-    const [{ gtid, log_bin }, topology] = await Promise.all([
+    const [{ gtid, log_bin }, topology, redoPosition] = await Promise.all([
       readCoordinates(lockSession, can, control),
       readTopology(control, can, has),
+      readRedoPosition(lockSession, facts.server),
     ]);
     // MariaDB shows the channels only to SLAVE MONITOR. Whether there are any is seen from what was
     // applied, or from the signs of a replica that has not applied anything yet.
@@ -116,7 +118,7 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
     return instanceOf({
       life,
       options,
-      facts,
+      facts: { ...facts, redoPosition },
       choice,
       can,
       subject,

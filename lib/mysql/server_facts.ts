@@ -22,6 +22,8 @@ export interface InstanceFacts {
   readonly maxConnections: number;
   /** How often InnoDB writes its log in the background, in seconds; null where every commit does. */
   readonly logWriteIntervalS: number | null;
+  /** How far InnoDB's redo log goes at least when the lock is taken; null where that is not known. */
+  readonly redoPosition: number | null;
   /** How it applies what it replicates. */
   readonly appliers: Appliers;
   /** Directories whose filesystems hold data, redo, undo and binlog. */
@@ -113,6 +115,7 @@ export function factsFrom(
       ? Number(variables.get("innodb_flush_log_at_timeout") ?? 1)
       : null,
     maxConnections: Number(variables.get("max_connections") ?? 0),
+    redoPosition: null,
     appliers: appliersOf(variables),
     dataDirectories: dataDirectories(variables),
   };

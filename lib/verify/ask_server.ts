@@ -9,6 +9,7 @@ import { capabilitiesOf, isAtLeast, type ServerVersion } from "../mysql/flavor.t
 import { QUERY_LIMIT_MS } from "../mysql/limits.ts";
 import { globalPrivileges } from "../mysql/privileges.ts";
 import { readTopology, topologyOf } from "../mysql/read_coordinates.ts";
+import { readRedoPosition } from "../mysql/redo_position.ts";
 import { factsFrom, readRights, readVariables } from "../mysql/server_facts.ts";
 import { openSession, type Row, type Session } from "../mysql/session.ts";
 import type { BinlogFile, ImageServer } from "./facts.ts";
@@ -111,6 +112,7 @@ async function ask(session: Session, login: Login): Promise<ImageServer | Refusa
     coordinates: coordinatesFrom(status ?? [], gtid ?? {}, topology),
     seesReplicas: replicas !== null,
     recovering: await recoveringOf(session),
+    redoPosition: await readRedoPosition(session, server),
     ...await logOf(session, server),
     repairs: repairs
       .map((row) => [String(row["Variable_name"]), String(row["Value"])] as const)

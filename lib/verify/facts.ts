@@ -29,6 +29,8 @@ export interface ImageServer {
   readonly seesReplicas: boolean;
   /** Transactions of before the start that are still being rolled back; null where it is not shown. */
   readonly recovering: number | null;
+  /** The end of InnoDB's redo log now; null where the server does not say. */
+  readonly redoPosition: number | null;
   /** Errors of InnoDB since the start; null where the server does not show its log. */
   readonly innodbErrors: readonly string[] | null;
   /** From the start to the first connection, in milliseconds; null where the server does not say. */

@@ -60,6 +60,7 @@ function completed(record: WindowRecord): WindowRecord {
     ...record,
     instances: record.instances.map((one) => ({
       ...one,
+      innodb_lsn: one.innodb_lsn ?? null,
       coordinates: one.coordinates === null ? null : { ...without, ...one.coordinates },
     })),
   };

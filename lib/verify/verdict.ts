@@ -38,6 +38,8 @@ export const WEIGHTS = {
   "hostname-differs": "note",
   "version-differs": "note",
   "innodb-error": "damage",
+  "volume-older": "damage",
+  "volume-newer": "damage",
   "innodb-errors-unseen": "note",
 
   // Up to which transaction.

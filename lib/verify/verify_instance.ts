@@ -10,6 +10,7 @@ import { checkTables } from "./check_tables.ts";
 import type { ImageServer, Level } from "./facts.ts";
 import { fileFindings } from "./file_findings.ts";
 import { identityFindings, isOtherServer } from "./identity_findings.ts";
+import { momentFindings } from "./moment_findings.ts";
 import { positionFindings } from "./position_findings.ts";
 import { readDatadir } from "./read_datadir.ts";
 import type { VerifiedInstance } from "./report.ts";
@@ -116,6 +117,7 @@ async function verifyServer(question: InstanceQuestion, isBinlogProven: boolean)
       findings: [
         ...identity,
         ...positionFindings(recorded, server, { isBinlogProven, isHoldProven }),
+        ...momentFindings(recorded, server),
         ...tableFindings(tables, level, server.seesTables, instance),
       ],
     };

@@ -113,6 +113,8 @@ const isInstance = shaped<WindowRecord["instances"][number]>({
   method: isText,
   method_reason: isText,
   data_directories: listOf(isText),
+  // A record of an earlier build does not have it.
+  innodb_lsn: (value) => orNull(isNumber)(value ?? null),
   coordinates: orNull(isCoordinates),
   coordinates_at_release: orNull(isPosition),
   release_proof: orNull(oneOf(PROOFS)),

@@ -36,6 +36,8 @@ export interface InstanceRecord {
   readonly method: string;
   readonly method_reason: string;
   readonly data_directories: readonly string[];
+  /** The end of InnoDB's redo log on disk shortly before the lock; null where the server does not say. */
+  readonly innodb_lsn: number | null;
   /** At the lock: what a restore of the image starts from. */
   readonly coordinates: Coordinates | null;
   /** Just before the release. */

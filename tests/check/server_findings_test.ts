@@ -35,6 +35,7 @@ const FACTS: ServerFacts = {
     datadir: "/var/lib/mysql/",
     maxConnections: 151,
     logWriteIntervalS: null,
+    redoPosition: null,
     appliers: { workers: 0, logsUpdates: true },
     dataDirectories: ["/var/lib/mysql"],
   },

@@ -411,6 +411,7 @@ function factsOf(name: string, at: number): InstanceFacts {
     datadir: `/var/lib/mysql/${name}`,
     maxConnections: 151,
     logWriteIntervalS: null,
+    redoPosition: null,
     appliers: { workers: 0, logsUpdates: false },
     dataDirectories: [`/var/lib/mysql/${name}`],
   };

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { identityFindings } from "../../lib/verify/identity_findings.ts";
+import { momentFindings } from "../../lib/verify/moment_findings.ts";
 import { positionFindings } from "../../lib/verify/position_findings.ts";
 import { recordFindings } from "../../lib/verify/record_findings.ts";
 import { sourceVerdict } from "../../lib/verify/source_findings.ts";
@@ -421,4 +422,23 @@ Deno.test("damage counts before doubt, and doubt before a difference", () => {
   assert.equal(of("note", "difference"), "recoverable");
   assert.equal(of("difference", "doubt"), "unknown");
   assert.equal(of("difference", "doubt", "damage"), "damaged");
+});
+
+Deno.test("volumes of two moments give themselves away", () => {
+  const mysql = (gtid: Readonly<Record<string, string>>) =>
+    ({ flavor: "mysql", coordinates: coordinates({ gtid }) }) as const;
+  const recorded = { ...mysql(MYSQL_GTID), innodb_lsn: 5_000_000 };
+  const cases: readonly (readonly [Partial<ImageServer>, readonly string[]])[] = [
+    [{ ...mysql(MYSQL_GTID), redoPosition: 4_999_000 }, []],
+    [{ ...mysql(MYSQL_GTID), redoPosition: null }, []],
+    [{ ...mysql(MYSQL_GTID), redoPosition: 3_000_000 }, ["volume-older"]],
+    // Purged by the recorded server itself.
+    [mysql({ ...MYSQL_GTID, gtid_purged: `${UUID}:1-3` }), []],
+    [mysql({ ...MYSQL_GTID, gtid_purged: `${UUID}:8` }), ["volume-newer"]],
+    [{ ...mysql({ ...MYSQL_GTID, gtid_purged: `${UUID}:8` }), binlogs: null }, []],
+  ];
+  for (const [server, codes] of cases) {
+    const found = momentFindings(recordedServer(recorded), imageServer(server));
+    assert.deepEqual(found.map(({ code }) => code), codes, JSON.stringify(server));
+  }
 });

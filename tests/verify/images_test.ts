@@ -3,7 +3,7 @@
  * other moments, whole and damaged, each with a server started on it.
  */
 import assert from "node:assert/strict";
-import { openGuest } from "../support/guest.ts";
+import { openGuest, sleep } from "../support/guest.ts";
 import type { Guest } from "../support/guest.ts";
 import { copyImage, type Image, removeImage, restore, takeImage } from "../support/image.ts";
 import { connect, type Connection, type Flavor } from "../support/server.ts";
@@ -32,6 +32,9 @@ interface Case {
   readonly verdict: string;
   readonly codes: readonly string[];
 }
+
+/** The log is written every second. */
+const COMMIT_ON_DISK_MS = 2_500;
 
 const KEYS = "shop.words";
 
@@ -99,6 +102,19 @@ const CASES: readonly Case[] = [
     codes: [],
   },
   {
+    name: "data of an earlier moment than the binlog are damage",
+    make: ({ earlier, locked }) => withBinlogOf(earlier, locked),
+    verdict: "damaged",
+    codes: ["volume-older"],
+  },
+  {
+    name: "data of a later moment than the binlog are damage",
+    flavors: ["mysql"],
+    make: ({ locked, later }) => withBinlogOf(later, locked),
+    verdict: "damaged",
+    codes: ["volume-newer"],
+  },
+  {
     name: "the record of another server is not believed",
     flavors: ["mysql"],
     make: ({ locked, foreign }) => withRecordOf(locked, foreign),
@@ -163,10 +179,18 @@ async function makeImages(flavor: Flavor): Promise<Images> {
   try {
     await fill(session, 50);
     const earlier = await window(guest);
+    // More than one change of InnoDB can have: the redo logs of the two windows differ.
+    await session.query("CREATE TABLE shop.blobs (id INT PRIMARY KEY, content LONGBLOB)");
+    for (let id = 0; id < 8; id += 1) {
+      await session.query(`INSERT INTO shop.blobs VALUES (${id}, REPEAT('${id}', 500000))`);
+    }
     await fill(session, 200);
     const locked = await window(guest);
     const { stdout: status } = await guest.locktables("status", "--json");
     await session.query(`INSERT INTO ${KEYS} VALUES (100000, 'after the release')`);
+    await session.query("INSERT INTO shop.orders VALUES ()");
+    // Until InnoDB has the commit on disk, too, which the binlog alone has at first.
+    await sleep(COMMIT_ON_DISK_MS);
     const later = await takeImage(guest.server, guest.sandbox);
     const other = await openGuest(flavor);
     try {
@@ -241,6 +265,24 @@ async function withCutBinlog(
   const path = `${copy.datadir}/${record.instances[0].coordinates.file}`;
   const content = await Deno.readFile(path);
   await Deno.truncate(path, content.length - bytes(content));
+  return copy;
+}
+
+/** The data of one image with the binlog and the record of another: two volumes of two moments. */
+async function withBinlogOf(data: Image, binlog: Image): Promise<Image> {
+  const copy = await withRecordOf(data, binlog);
+  for (
+    const { datadir, isCopied } of [
+      { datadir: copy.datadir, isCopied: false },
+      { datadir: binlog.datadir, isCopied: true },
+    ]
+  ) {
+    for await (const { name } of Deno.readDir(datadir)) {
+      if (!name.startsWith("binlog.")) continue;
+      if (isCopied) await Deno.copyFile(`${datadir}/${name}`, `${copy.datadir}/${name}`);
+      else await Deno.remove(`${datadir}/${name}`);
+    }
+  }
   return copy;
 }
 

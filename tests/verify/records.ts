@@ -79,6 +79,7 @@ export function imageServer(change: Partial<ImageServer> = {}): ImageServer {
     coordinates: coordinates({ file: "binlog.000003", position: 339 }),
     seesReplicas: true,
     recovering: 0,
+    redoPosition: null,
     innodbErrors: [],
     recoveryMs: null,
     repairs: [],

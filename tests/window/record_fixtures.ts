@@ -17,6 +17,7 @@ export const INSTANCE: InstanceRecord = {
   method: "backup-stage",
   method_reason: "auto: MariaDB 10.11.19 has BACKUP STAGE",
   data_directories: ["/var/lib/mysql"],
+  innodb_lsn: null,
   coordinates: {
     inexact: null,
     ...ALONE,
