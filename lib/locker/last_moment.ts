@@ -1,14 +1,25 @@
 /** Waiting, with everything prepared and nothing locked, for the moment to lock. */
 import { atMost } from "../base/at_most.ts";
 import { sleep } from "../base/sleep.ts";
-import { LEARNS_FROM_WINDOWS, lockingMs, type LockMoment, lockMoment } from "./lock_moment.ts";
+import {
+  hookBeforeOpeningMs,
+  LEARNS_FROM_WINDOWS,
+  lockingMs,
+  type LockMoment,
+  lockMoment,
+} from "./lock_moment.ts";
 import { dataDirectories, leftMs, type LockerRun } from "./run.ts";
 
-/** Finds out how long locking took in the last windows, for a caller for whom that counts. */
-export async function learnFromHistory({ looks, ports, limits }: LockerRun): Promise<void> {
+/** Finds out from the last windows when the caller looks, and how long locking takes. */
+export async function learnFromHistory(run: LockerRun): Promise<void> {
+  const { looks, ports, limits, caller, window: { openedAt } } = run;
   if (looks === null) return;
   const reading = ports.disk.newestRecords(LEARNS_FROM_WINDOWS);
-  looks.lockingMs = lockingMs(await atMost(reading, limits.historyMs, []));
+  const records = await atMost(reading, limits.historyMs, []);
+  looks.lockingMs = lockingMs(records);
+  const own = records.filter((record) => record.caller === caller);
+  const beforeMs = hookBeforeOpeningMs(own, looks.everyMs) ?? 0;
+  looks.sinceMonoMs = Math.min(looks.sinceMonoMs, openedAt.monoMs - beforeMs);
 }
 
 /** Milliseconds until the lock is to be taken; not above 0: now. */

@@ -37,14 +37,20 @@ export const LEARNS_FROM_WINDOWS = 5;
  */
 const HOOK_HEAD_MS = 60;
 
+/**
+ * The part of the time between two looks in which a hook's start may lie before the opening: what is
+ * more comes of a freeze that was seen late, just after its look.
+ */
+const STARTS_WITHIN = 0.6;
+
 /** A pre-freeze that began longer ago, or later, says that a clock was set. */
 const BEGAN_MOST_MS = 10_000;
 
 /** Looks of a caller that does not wait for the end of its hook. */
 export interface CallerLooks {
   readonly everyMs: number;
-  /** The hook's start, on the monotonic clock. */
-  readonly sinceMonoMs: number;
+  /** The hook's start, on the monotonic clock; not later than the history says. */
+  sinceMonoMs: number;
   /** How long locking may take; a guess until the history has been read. */
   lockingMs: number;
   /** The look that is waited for, in milliseconds since the hook's start; null: none is. */
@@ -99,6 +105,25 @@ export function lockMoment({ sinceHookMs, looksEveryMs, lockingMs }: LockFacts):
 export function lockingMs(records: readonly Pick<WindowRecord, "timeline">[]): number {
   const known = records.map(({ timeline }) => lockingOf(timeline)).filter((ms) => ms !== null);
   return known.length === 0 ? UNKNOWN_MS : Math.max(...known.slice(-LEARNS_FROM_WINDOWS));
+}
+
+/**
+ * How long before the opening of the window its hook was started, by the newest windows: they were
+ * frozen at a look. The longest counts, so that the look is rather expected too early. Null where no
+ * window has shown it.
+ * @param records oldest first, those of one caller
+ */
+export function hookBeforeOpeningMs(
+  records: readonly Pick<WindowRecord, "opened_at" | "filesystems_frozen_at">[],
+  everyMs: number,
+): number | null {
+  const known = records.flatMap(({ opened_at, filesystems_frozen_at }) => {
+    if ((filesystems_frozen_at ?? null) === null) return [];
+    const passedMs = Date.parse(filesystems_frozen_at ?? "") - Date.parse(opened_at);
+    const beforeMs = Math.ceil(passedMs / everyMs) * everyMs - passedMs;
+    return beforeMs <= everyMs * STARTS_WITHIN ? [beforeMs] : [];
+  });
+  return known.length === 0 ? null : Math.max(...known.slice(-LEARNS_FROM_WINDOWS));
 }
 
 /** From the last lock statement to the promise; null where there was none. */

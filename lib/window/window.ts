@@ -507,7 +507,12 @@ function onSettling(window: SettlingWindow, event: WindowEvent, now: Instant): T
     case "ThawHookSeen":
       return awaitsHook(window)
         ? {
-          window: { ...window, reason: "thaw-hook", settlesUntil: plus(now, THAW_HOOK_GRACE_MS) },
+          // The time that the hook had is its post-thaw's, too.
+          window: {
+            ...window,
+            reason: "thaw-hook",
+            settlesUntil: later(window.settlesUntil, plus(now, THAW_HOOK_GRACE_MS)),
+          },
           actions: [],
         }
         : stay(window);
@@ -678,6 +683,11 @@ function close(window: Ending, now: Instant, releasedAt: Instant | null): Transi
 
 function earlier(a: Instant, b: Instant): Instant {
   return { monoMs: Math.min(a.monoMs, b.monoMs), wallMs: Math.min(a.wallMs, b.wallMs) };
+}
+
+/** Each clock for itself: both must allow it. */
+function later(a: Instant, b: Instant): Instant {
+  return { monoMs: Math.max(a.monoMs, b.monoMs), wallMs: Math.max(a.wallMs, b.wallMs) };
 }
 
 function tooLate(window: OpeningWindow): Refusal {

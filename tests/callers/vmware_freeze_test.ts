@@ -137,9 +137,13 @@ const CASES: readonly Case[] = [
     async run(guest) {
       const { tools } = freezingTools(guest, async (snapshot) => {
         await untilReleased(snapshot);
-        await sleep(HOOK_BOUND_MS - 4_000);
+        await sleep(HOOK_BOUND_MS / 2);
         assert.equal((await guest.status()).window?.phase, "settling");
-        await until("it is over", 6_000, async () => (await guest.status()).window === null);
+        await until(
+          "it is over",
+          HOOK_BOUND_MS,
+          async () => (await guest.status()).window === null,
+        );
       });
       assert.equal(await tools.start(), true);
       assert.equal(await tools.snapshotDone(), false);

@@ -33,11 +33,27 @@ interface Case {
 /** A window that took so long to lock. */
 function slowWindow(ms: number): WindowRecord {
   return {
+    caller: "vmware",
+    opened_at: "2026-01-02T00:00:00.000Z",
+    filesystems_frozen_at: null,
     timeline: [{ at_ms: 0, event: "locking" }, { at_ms: ms, event: "held" }],
   } as unknown as WindowRecord;
 }
 
+/** The same, and frozen so long after its opening. */
+function frozenWindow(ms: number): WindowRecord {
+  const filesystems_frozen_at = new Date(Date.UTC(2026, 0, 2) + ms).toISOString();
+  return { ...slowWindow(30), filesystems_frozen_at };
+}
+
 const CASES: readonly Case[] = [
+  {
+    name: "vmware, where freezes showed that its hook starts 250 ms before the locker: earlier",
+    guest: { ...VMWARE, history: [frozenWindow(750), frozenWindow(850)] },
+    // The look is at 750 ms after the opening, which is 850 ms after the assumed start.
+    locksBetween: [645, 665],
+    look: 1_000,
+  },
   {
     name: "vmware: shortly before its first look",
     guest: VMWARE,

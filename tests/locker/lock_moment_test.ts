@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { lockingMs, lockMoment } from "../../lib/locker/lock_moment.ts";
+import { hookBeforeOpeningMs, lockingMs, lockMoment } from "../../lib/locker/lock_moment.ts";
 import type { TimelineEntry } from "../../lib/window/record.ts";
 
 /** A window that was locked at 500 ms and took so long until it was held. */
@@ -72,5 +72,27 @@ const HISTORIES: readonly (readonly [string, readonly (number | null)[], number]
 for (const [sentence, ms, expected] of HISTORIES) {
   Deno.test(`how long locking takes: ${sentence}`, () => {
     assert.equal(lockingMs(ms.map(window)), expected);
+  });
+}
+
+/** Freezes, in milliseconds after the opening of their windows. */
+const STARTS: readonly (readonly [string, readonly (number | null)[], number | null])[] = [
+  ["no window", [], null],
+  ["no freeze that was seen", [null, null], null],
+  ["frozen at the first look", [910], 90],
+  ["frozen at a later look: the same", [2_910], 90],
+  ["the longest of the last five", [500, 910, 930, 880, 2_900, null, 940], 120],
+  ["not a freeze that was seen just after its look", [910, 1_020], 90],
+  ["not one that was exactly at the opening's own look", [1_000], 0],
+];
+
+for (const [sentence, frozenAfterMs, expected] of STARTS) {
+  Deno.test(`how long before the opening the hook was started: ${sentence}`, () => {
+    const opened = Date.UTC(2026, 0, 2);
+    const records = frozenAfterMs.map((ms) => ({
+      opened_at: new Date(opened).toISOString(),
+      filesystems_frozen_at: ms === null ? null : new Date(opened + ms).toISOString(),
+    }));
+    assert.equal(hookBeforeOpeningMs(records, 1_000), expected);
   });
 }

@@ -57,7 +57,7 @@ testOnEachServer("ten windows in a row under write load leave nothing behind", a
   const left = await guest.sandbox.sh(
     "ls /var/lib/locktables; wc -l < /var/lib/locktables/history.jsonl",
   );
-  assert.equal(left.stdout, "history.jsonl\nrecord.json\ntotals.json\n10\n");
+  assert.equal(left.stdout, "freeze-sensor\nhistory.jsonl\nrecord.json\ntotals.json\n10\n");
 });
 
 testOnEachServer("both methods that the server has lock it", async (guest) => {

@@ -151,11 +151,11 @@ export function vmwareTools(sandbox: Sandbox, options: VmwareToolsOptions = {}):
   let isFrozen = false;
   let undone: Promise<void> = Promise.resolve();
 
-  let startedAt = 0;
+  let startedAt: number | null = null;
   /** The timer is armed after the first script is started, and again after each look. */
   const nextLook = async (): Promise<void> => {
     if (options.filesystems === undefined) return;
-    await sleep(LOOK_MS - (performance.now() - startedAt) % LOOK_MS);
+    await sleep(LOOK_MS - (performance.now() - (startedAt ?? 0)) % LOOK_MS);
   };
 
   const runScript = async (path: string, verb: Verb): Promise<number> => {
@@ -165,6 +165,7 @@ export function vmwareTools(sandbox: Sandbox, options: VmwareToolsOptions = {}):
     calls.push(call);
     running = execAsync(sandbox, `"${path}" ${verb}${arg}`, options);
     const { pid, pipe, code } = await running;
+    startedAt ??= performance.now();
     runningPid = pid;
     call.pipe = pipe;
     call.code = await code;
@@ -192,7 +193,7 @@ export function vmwareTools(sandbox: Sandbox, options: VmwareToolsOptions = {}):
   };
   const start = async (): Promise<boolean> => {
     scripts = await listScripts(sandbox);
-    startedAt = performance.now();
+    startedAt = null;
     for (current = 0; current < scripts.length; current += 1) {
       const path = scripts[current] ?? "";
       if (!await isFile(sandbox, path)) continue;

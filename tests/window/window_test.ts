@@ -364,7 +364,7 @@ const DEADLINES: Record<StateName, { readonly ms: number | null; readonly then: 
     then: "closed: lost, thaw-hook-late",
   },
   "settling for post-thaw after the thaw hook": {
-    ms: 800 + THAW_HOOK_GRACE_MS,
+    ms: 600 + HOOK_AFTER_THAW_MS,
     then: "closed: lost, thaw-hook",
   },
   closed: { ms: null, then: STAYS },
@@ -959,4 +959,10 @@ Deno.test("a freeze that lasts when the lock is released by the hook gets its en
   assert.deepEqual(released.freeze, { frozenAt: at(450), thawedAt: at(700) });
   const closed = heldAnd("FilesystemsFrozen", "ThawRequested", "ReleaseFinished equal");
   assert.deepEqual(closed.freeze, { frozenAt: at(450), thawedAt: null });
+});
+
+Deno.test("a thaw hook that comes at the end of its time has the usual time for its post-thaw", () => {
+  const wordAt = at(600 + HOOK_AFTER_THAW_MS - 100);
+  const settling = transition(STATES["settling for the thaw hook"], EVENTS.ThawHookSeen, wordAt);
+  assert.deepEqual(nextDeadline(settling.window), plus(wordAt, THAW_HOOK_GRACE_MS));
 });
