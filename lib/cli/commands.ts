@@ -150,12 +150,23 @@ Examples: locktables status --max-age 26h
 One line for each of the last 500 windows, the newest last: when and by whom it
 was opened, what its image is worth, how long pre-freeze took, how long the lock
 was held, the longest time for which writers had to wait, and why a bad one is
-bad.
+bad. With WINDOW, the beginning of its id or the word last, that one alone, and
+drawn as bars: # where writers waited, = where they did not.
 
 Exit 0: printed.
 
-Example: locktables history --since 7d`,
+Examples: locktables history --since 7d
+          locktables history last`,
     parser: fields({
+      window: foundArgument(
+        "WINDOW",
+        (word) =>
+          /^([0-9a-f-]{4,36}|last)$/i.test(word)
+            ? { found: word }
+            : { wrong: `WINDOW is "${word}", expected the beginning of an id, or last.` },
+        () => ["last"],
+        "The beginning of a window's id, or last; without it, all",
+      ),
       since: ageOption(
         "--since",
         { minMs: 1_000, maxMs: HISTORY_LIMIT_MS, examples: ["24h", "7d", "30d"] },
@@ -164,9 +175,9 @@ Example: locktables history --since 7d`,
       caller: callerOption("Only windows of this caller"),
       json,
     }),
-    run: async ({ since = null, caller = null, json }) => {
+    run: async ({ window = null, since = null, caller = null, json }) => {
       const { history } = await import("../commands/history.ts");
-      return await history({ sinceMs: since, caller, asJson: json });
+      return await history({ sinceMs: since, caller, asJson: json, window });
     },
   }),
   define({

@@ -13,6 +13,7 @@ import { isGoodEnd } from "../window/verdict.ts";
 import { silentDisk } from "../base/disk.ts";
 import { silentPath } from "../base/errand.ts";
 import { OPTION_FILE } from "../base/paths.ts";
+import { barsText } from "../window/bars.ts";
 import { SCHEMA_VERSION } from "../window/record.ts";
 import { longestStallMs } from "../window/stall.ts";
 import { readSettings } from "../locker/main.ts";
@@ -62,7 +63,9 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
     };
     if (asJson) {
       await sayAll(plainJson({ schema_version: SCHEMA_VERSION, ...rehearsal }, 2));
-    } else await sayAll(textOf(rehearsalText(rehearsal), paint));
+    } else {await sayAll(
+        textOf([...rehearsalText(rehearsal), [], ...barsText(record.timeline)], paint),
+      );}
     if (isGoodEnd(record)) return EXIT.ok;
     await complain(closedLine(record));
     return EXIT.notHeld;

@@ -4,6 +4,7 @@ import { readWindowState, type WindowState } from "../locker/read_status.ts";
 import { complain, complainOf, sayAll } from "../base/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal } from "../base/refusal.ts";
 import { type CommandEnd, PLUGIN_STATE, type PluginState } from "../base/plugin_state.ts";
+import { barsText } from "../window/bars.ts";
 import { statusText } from "../window/status_text.ts";
 import { privacyNow, RUN_DIRECTORY, STATE_DIRECTORY } from "../base/private_directory.ts";
 import { type Instant, rfc3339, systemClock } from "../base/clock.ts";
@@ -64,7 +65,11 @@ async function say({ locker, window, last }: WindowState, asJson: boolean, now: 
     await sayAll(plainJson({ ...what, unreported }, 2));
     return;
   }
-  const lines = [...statusText(window, last, localTime), ...unreportedText(unreported)];
+  const lines = [
+    ...statusText(window, last, localTime),
+    ...barsText(last?.timeline ?? []),
+    ...unreportedText(unreported),
+  ];
   await sayAll(textOf(lines, terminalPaint()));
   if (locker === "no-answer") await sayAll("The locker does not answer.");
 }

@@ -2,7 +2,8 @@
 import { type Line, styled } from "../base/styled.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { longestStallMs } from "../window/stall.ts";
-import type { TimeText } from "../window/status_text.ts";
+import { barsText } from "../window/bars.ts";
+import { type TimeText, windowText } from "../window/status_text.ts";
 import { windowTimes } from "./window_times.ts";
 
 /** Which windows are asked for; null where all are. */
@@ -23,7 +24,7 @@ export function chosenWindows(
   );
 }
 
-const HEADINGS = ["opened", "by", "verdict", "pre-freeze", "held", "stalled"] as const;
+const HEADINGS = ["window", "opened", "by", "verdict", "pre-freeze", "held", "stalled"] as const;
 
 /** One line a window, in the order that they come in; and how many were good. */
 export function historyText(records: readonly WindowRecord[], time: TimeText): Line[] {
@@ -40,10 +41,10 @@ export function historyText(records: readonly WindowRecord[], time: TimeText): L
   return [
     [styled("heading", `${padded(HEADINGS).join("  ")}  why`)],
     ...rows.map(({ record, cells }): Line => {
-      const [opened, by, verdict, ...numbers] = padded(cells);
+      const [id, opened, by, verdict, ...numbers] = padded(cells);
       const why = whyOf(record);
       return [
-        `${opened}  ${by}  `,
+        `${id}  ${opened}  ${by}  `,
         isGood(record) ? styled("good", verdict ?? "") : styled("error", verdict ?? ""),
         `  ${numbers.join("  ")}`,
         ...(why === "" ? [] : ["  ", styled("warning", why)]),
@@ -55,11 +56,15 @@ export function historyText(records: readonly WindowRecord[], time: TimeText): L
 }
 
 /** Where the columns with numbers begin. */
-const FIRST_NUMBER = 3;
+const FIRST_NUMBER = 4;
+
+/** So much of a window's id tells it from the others. */
+const ID_LENGTH = 8;
 
 function cellsOf(record: WindowRecord, time: TimeText): readonly string[] {
   const { freezeMs } = windowTimes(record);
   return [
+    record.window_id.slice(0, ID_LENGTH),
     time(record.opened_at),
     record.is_rehearsal ? "rehearse" : record.caller ?? "-",
     record.verdict ?? "none",
@@ -92,4 +97,30 @@ function summaryOf(records: readonly WindowRecord[]): string {
 
 function isGood({ verdict }: WindowRecord): boolean {
   return verdict === "application-consistent";
+}
+
+/** One window with its picture. */
+export function oneWindowText(record: WindowRecord, time: TimeText): Line[] {
+  return [
+    ...windowText(`Window ${record.window_id}`, record, time),
+    [],
+    ...barsText(record.timeline),
+    [],
+    ...record.timeline.map(({ at_ms, event }): Line => [
+      `${at_ms.toFixed(1).padStart(10)} ms  ${event}`,
+    ]),
+  ];
+}
+
+/** The newest, or the one whose id begins with this; or in one line why it is none. */
+export function windowNamed(
+  oldestFirst: readonly WindowRecord[],
+  name: string,
+): WindowRecord | string {
+  const found = name === "last"
+    ? oldestFirst.slice(-1)
+    : oldestFirst.filter(({ window_id }) => window_id.startsWith(name.toLowerCase()));
+  const [one] = found;
+  if (one === undefined) return `No window ${name} is known.`;
+  return found.length === 1 ? one : `${found.length} windows begin with ${name}.`;
 }

@@ -16,7 +16,7 @@ export function statusText(
   return [
     ...(window === null ? [["No window is open."]] : openText(window, time)),
     [],
-    ...(last === null ? [["No window before."]] : lastText(last, time)),
+    ...(last === null ? [["No window before."]] : windowText("Last window", last, time)),
   ];
 }
 
@@ -44,9 +44,10 @@ function releaseRows({ released_at, released_by, deadline }: WindowRecord, time:
   return deadline === null ? [] : [["release", `automatically at ${time(deadline)}`]];
 }
 
-function lastText(last: WindowRecord, time: TimeText): Line[] {
+/** One window that is not open, below a heading. */
+export function windowText(heading: string, last: WindowRecord, time: TimeText): Line[] {
   return [
-    [styled("heading", "Last window")],
+    [styled("heading", heading)],
     ...aligned([
       ["verdict", ...verdictParts(last)],
       openedRow(last, time),

@@ -165,13 +165,21 @@ Deno.test("history shows the windows that are still known, whatever else is in t
     await putWindows(sandbox, [GOOD, 50], [{ ...GOOD, caller: "vmware" }, 20], [EXPIRED, 2]);
     const all = await history();
     assert.deepEqual([all.code, all.stderr], [0, ""]);
-    assert.match(all.stdout, /^opened .* why$/m);
+    assert.match(all.stdout, /^window .* why$/m);
     assert.match(all.stdout, /^3 windows, 2 application-consistent\.$/m);
     assert.equal(all.stdout.trimEnd().split("\n").length, 6);
     const recent = await history("--since", "1d", "--caller", "qemu", "--json");
     const { schema_version, windows } = JSON.parse(recent.stdout);
     assert.equal(schema_version, 1);
     assert.deepEqual(windows.map(({ outcome }: WindowRecord) => outcome), ["expired"]);
+    const last = await history("last");
+    assert.match(last.stdout, /^Window 00000000-0000-4000-8000-000000000001$/m);
+    assert.match(last.stdout, /^ {2}locked for the snapshot +#+ +1\.799 s$/m);
+    const none = await history("ffff");
+    assert.deepEqual(
+      [none.code, none.stderr],
+      [2, "locktables: No window ffff is known. See: locktables history\n"],
+    );
     const nobody = await sandbox.run([...NOBODY, sandbox.binary, "history"]);
     assert.equal(nobody.code, 22);
     assert.match(nobody.stderr, /^locktables: history runs as the user 65534; expected root/);
