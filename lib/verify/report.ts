@@ -1,5 +1,6 @@
 /** What `verify` has found, for people and for machines. Pure. */
 import { elapsedMs, type Instant, rfc3339 } from "../base/clock.ts";
+import { shellWord } from "../base/shell.ts";
 import { type Line, type Style, styled } from "../base/styled.ts";
 import { describePosition } from "../window/coordinates.ts";
 import { type InstanceRecord, SCHEMA_VERSION, type WindowRecord } from "../window/record.ts";
@@ -140,8 +141,13 @@ export function verifyText(report: VerifyReport, localTime: (moment: string) => 
     [styled(VERDICT_STYLE[verdict], VERDICT_TEXT[verdict])],
     ...(report.record === null || report.instances.every((one) => one.recorded.coordinates === null)
       ? []
-      : [["How to go on from it: ", styled("command", "locktables verify --commands")]] as Line[]),
+      : [["How to go on from it: ", styled("command", commandsCommand(report))]] as Line[]),
   ];
+}
+
+function commandsCommand({ datadir }: VerifyReport): string {
+  const image = datadir === null ? "" : ` --datadir ${shellWord(datadir)}`;
+  return `locktables verify --commands${image}`;
 }
 
 function windowLines(
