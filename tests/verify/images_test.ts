@@ -3,7 +3,7 @@
  * other moments, whole and damaged, each with a server started on it.
  */
 import assert from "node:assert/strict";
-import { openGuest, sleep } from "../support/guest.ts";
+import { openGuest, sleep, until } from "../support/guest.ts";
 import type { Guest } from "../support/guest.ts";
 import { copyImage, type Image, removeImage, restore, takeImage } from "../support/image.ts";
 import { connect, type Connection, type Flavor } from "../support/server.ts";
@@ -17,10 +17,10 @@ interface Images {
   readonly locked: Image;
   /** After the release and one more transaction. */
   readonly later: Image;
+  /** After a lock that had expired. */
+  readonly expired: Image;
   /** Of another server of the same kind, in a window of its own. */
   readonly foreign: Image;
-  /** What the source said of the window's end. */
-  readonly status: string;
 }
 
 interface Case {
@@ -57,6 +57,12 @@ const CASES: readonly Case[] = [
     make: ({ later }) => copyImage(later),
     verdict: "recoverable",
     codes: ["window-closed", "binlog-long", "transactions-more", "table-not-closed"],
+  },
+  {
+    name: "a copy that was taken after the lock had expired is not",
+    make: ({ expired }) => copyImage(expired),
+    verdict: "recoverable",
+    codes: ["window-closed"],
   },
   {
     name: "nor with the record of the lock in it",
@@ -97,6 +103,17 @@ const CASES: readonly Case[] = [
   {
     name: "a page of InnoDB that was overwritten is damage, which only --full sees",
     make: ({ locked }) => overwritten(locked, "shop/pages.ibd", () => 5 * 16_384 + 100, 8_000),
+    args: ["--full"],
+    verdict: "damaged",
+    codes: [],
+  },
+  {
+    name: "a tablespace that is missing is damage, which --full sees",
+    make: async ({ locked }) => {
+      const image = await copyImage(locked);
+      await Deno.remove(`${image.datadir}/shop/pages.ibd`);
+      return image;
+    },
     args: ["--full"],
     verdict: "damaged",
     codes: [],
@@ -165,7 +182,9 @@ for (const flavor of ["mariadb", "mysql"] as const) {
         });
       }
     } finally {
-      for (const image of [images.earlier, images.locked, images.later, images.foreign]) {
+      for (
+        const image of [images.earlier, images.locked, images.later, images.expired, images.foreign]
+      ) {
         await removeImage(image);
       }
     }
@@ -186,15 +205,22 @@ async function makeImages(flavor: Flavor): Promise<Images> {
     }
     await fill(session, 200);
     const locked = await window(guest);
-    const { stdout: status } = await guest.locktables("status", "--json");
     await session.query(`INSERT INTO ${KEYS} VALUES (100000, 'after the release')`);
     await session.query("INSERT INTO shop.orders VALUES ()");
     // Until InnoDB has the commit on disk, too, which the binlog alone has at first.
     await sleep(COMMIT_ON_DISK_MS);
     const later = await takeImage(guest.server, guest.sandbox);
+    await guest.sandbox.writeFile("/root/.my.cnf", "[locktables]\nhold_timeout=1s\n", 0o600);
+    assert.equal((await guest.locktables("pre-freeze")).code, 0);
+    await until(
+      "the lock has expired",
+      10_000,
+      async () => (await guest.status()).last?.outcome === "expired",
+    );
+    const expired = await takeImage(guest.server, guest.sandbox);
     const other = await openGuest(flavor);
     try {
-      return { flavor, earlier, locked, later, foreign: await window(other), status };
+      return { flavor, earlier, locked, later, expired, foreign: await window(other) };
     } finally {
       await other.close();
     }
