@@ -14,6 +14,12 @@ export interface DatadirFacts {
     | { readonly kind: "read"; readonly facts: BinlogFacts; readonly tookMs: number };
   /** Of `auto.cnf`; null where there is none. */
   readonly serverUuid: string | null;
+  /** MyISAM tables that are not closed, by the path of their index; and how many were looked at. */
+  readonly myisam: {
+    readonly looked: number;
+    readonly open: readonly string[];
+    readonly crashed: readonly string[];
+  };
   /** Whether InnoDB's redo log is there. */
   readonly hasRedoLog: boolean;
 }
@@ -45,6 +51,7 @@ export function fileFindings(
     isBinlogProven: binlog.isProven,
     findings: [
       ...binlog.findings,
+      ...myisamFindings(facts, instance),
       ...(isAlone && !facts.hasRedoLog
         ? [
           found(
@@ -56,6 +63,32 @@ export function fileFindings(
         : []),
     ],
   };
+}
+
+/** How many files are named. */
+const NAMED_MOST = 20;
+
+function myisamFindings({ myisam }: DatadirFacts, instance: string): VerifyFinding[] {
+  const listed = (paths: readonly string[]) =>
+    `${paths.slice(0, NAMED_MOST).join(", ")}${
+      paths.length > NAMED_MOST ? ` and ${paths.length - NAMED_MOST} more` : ""
+    }`;
+  return [
+    ...(myisam.crashed.length === 0 ? [] : [found(
+      "table-damaged",
+      `${myisam.crashed.length} of ${myisam.looked} MyISAM tables are marked as crashed: ${
+        listed(myisam.crashed)
+      }`,
+      { instance },
+    )]),
+    ...(myisam.open.length === 0 ? [] : [found(
+      "table-not-closed",
+      `${myisam.open.length} of ${myisam.looked} MyISAM tables were open when the image was taken: ${
+        listed(myisam.open)
+      }. Under a lock they are closed`,
+      { instance },
+    )]),
+  ];
 }
 
 function binlogFindings(

@@ -9,6 +9,7 @@ import { shellWord } from "../base/shell.ts";
 import type { Coordinates } from "../window/coordinates.ts";
 import { type BinlogFacts, binlogWalk } from "./binlog_walk.ts";
 import type { DatadirFacts } from "./file_findings.ts";
+import { HEADER_BYTES, type MyisamState, myisamState } from "./myisam_header.ts";
 import { messageOf } from "./read_error.ts";
 
 /** How much of a binlog is read at once. */
@@ -16,6 +17,9 @@ const CHUNK_BYTES = 1024 * 1024;
 
 /** How often a long file's progress is shown, in chunks. */
 const PROGRESS_CHUNKS = 16;
+
+/** How many MyISAM tables are looked at: each is a file to open. */
+const TABLES_MOST = 100_000;
 
 /** Longest `auto.cnf` that is read, in bytes: it has two lines. */
 const AUTO_CNF_BYTES = 4_096;
@@ -75,6 +79,7 @@ export async function readDatadir(
   return {
     datadir,
     binlog: await readBinlog(datadir, recorded, options),
+    myisam: await readMyisam(datadir, options.signal),
     serverUuid: await readServerUuid(`${datadir}/auto.cnf`),
     hasRedoLog: redo.some((one) => one),
   };
@@ -154,6 +159,43 @@ async function readServerUuid(path: string): Promise<string | null> {
     return /^server[-_]uuid=([0-9a-f-]{36})$/m.exec(text)?.[1] ?? null;
   } catch {
     return null; // MariaDB has none; and one that cannot be read says nothing
+  }
+}
+
+/** Every MyISAM index in a schema's directory. */
+async function readMyisam(datadir: string, signal: AbortSignal): Promise<DatadirFacts["myisam"]> {
+  const found = { looked: 0, open: [] as string[], crashed: [] as string[] };
+  for await (const schema of entriesOf(datadir)) {
+    if (!schema.isDirectory) continue;
+    for await (const { name, isFile } of entriesOf(`${datadir}/${schema.name}`)) {
+      if (!isFile || !name.endsWith(".MYI")) continue;
+      if (signal.aborted || found.looked >= TABLES_MOST) return found;
+      const state = await readState(`${datadir}/${schema.name}/${name}`);
+      if (state === null) continue;
+      found.looked += 1;
+      if (state !== "closed") found[state].push(`${schema.name}/${name}`);
+    }
+  }
+  return found;
+}
+
+/** What is in a directory; nothing where it cannot be listed, which the server will say. */
+async function* entriesOf(path: string): AsyncGenerator<Deno.DirEntry> {
+  try {
+    yield* Deno.readDir(path);
+  } catch {
+    // Its tables are the server's to check.
+  }
+}
+
+async function readState(path: string): Promise<MyisamState | null> {
+  try {
+    using file = await Deno.open(path, { read: true });
+    const header = new Uint8Array(HEADER_BYTES);
+    const count = await file.read(header) ?? 0;
+    return myisamState(header.subarray(0, count));
+  } catch {
+    return null; // CHECK TABLE says it better
   }
 }
 

@@ -53,7 +53,8 @@ export async function verifyInstance(question: InstanceQuestion): Promise<Verifi
     ...asked,
     findings: [
       ...(files?.findings ?? []).filter(({ code }) =>
-        !(LEFT_TO_SERVER.includes(code) && showsBinlog(recorded, asked.server ?? null))
+        !(LEFT_TO_SERVER.includes(code) && showsBinlog(recorded, asked.server ?? null)) &&
+        !(BEFORE_SERVER.includes(code) && (asked.server ?? null) !== null)
       ),
       ...asked.findings,
     ],
@@ -62,6 +63,9 @@ export async function verifyInstance(question: InstanceQuestion): Promise<Verifi
 
 /** What the files alone leave open, and a server that lists its binlogs knows. */
 const LEFT_TO_SERVER: readonly VerifyFinding["code"][] = ["binlog-unread", "binlog-sealed"];
+
+/** What the files of a server that runs on them do not say: it opens its tables itself. */
+const BEFORE_SERVER: readonly VerifyFinding["code"][] = ["table-not-closed"];
 
 function showsBinlog({ coordinates }: InstanceRecord, server: ImageServer | null): boolean {
   return server?.binlogs?.some(({ name }) => name === coordinates?.file) ?? false;

@@ -85,6 +85,7 @@ const PURE = [
   "lib/verify/gtid_set.ts",
   "lib/verify/identity_findings.ts",
   "lib/verify/moment_findings.ts",
+  "lib/verify/myisam_header.ts",
   "lib/verify/position_findings.ts",
   "lib/verify/record_findings.ts",
   "lib/verify/report.ts",

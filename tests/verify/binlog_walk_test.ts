@@ -156,6 +156,7 @@ const FACTS: DatadirFacts = {
   datadir: "/image/mysql",
   binlog: null,
   serverUuid: null,
+  myisam: { looked: 0, open: [], crashed: [] },
   hasRedoLog: true,
 };
 

@@ -55,10 +55,12 @@ for (const flavor of ["mariadb", "mysql"] as const) {
     const guest = await openGuest(flavor);
     const session = await connect(guest.server);
     for (let id = 0; id < 30; id += 1) await session.query("INSERT INTO shop.orders VALUES ()");
+    await session.query("CREATE TABLE shop.words (id INT) ENGINE=MyISAM");
+    await session.query("INSERT INTO shop.words VALUES (1)");
     assert.equal((await guest.locktables("pre-freeze")).code, 0);
     const image = await takeImage(guest.server, guest.sandbox);
     assert.equal((await guest.locktables("post-thaw")).code, 0);
-    await session.query("INSERT INTO shop.orders VALUES ()");
+    await session.query("INSERT INTO shop.words VALUES (2)");
     const later = await takeImage(guest.server, guest.sandbox);
     await Deno.copyFile(image.record, later.record);
     await session.close();
@@ -77,8 +79,17 @@ for (const flavor of ["mariadb", "mysql"] as const) {
       }
       await step.step(
         "a file that goes on was copied after the release",
-        () => expectFound(later, "unknown", ["binlog-long", "server-not-asked"]),
+        () =>
+          expectFound(later, "unknown", ["binlog-long", "table-not-closed", "server-not-asked"]),
       );
+      await step.step("a MyISAM table that is marked as crashed is damage", async () => {
+        const copy = await copyImage(image);
+        using index = await Deno.open(`${copy.datadir}/shop/words.MYI`, { write: true });
+        await index.seek(26, Deno.SeekMode.Start);
+        await index.write(new Uint8Array([0x1b]));
+        await expectFound(copy, "damaged", ["binlog-proven", "table-damaged"]);
+        await removeImage(copy);
+      });
       await step.step("a file that is not there is not in the image", async () => {
         const copy = await copyImage(image);
         await Deno.rename(`${copy.datadir}/${file}`, `${copy.datadir}/binlog.000000`);
