@@ -257,7 +257,7 @@ interface Blocking {
 async function begin(bed: Bed, blocker: Blocker): Promise<Blocking> {
   const session = await connect(bed.server);
   const { running } = await blocker.begin(session);
-  await growOld(session, bed.admin);
+  await growOld(session, bed.admin, running === undefined ? "idle" : "in a statement");
   return {
     id: session.id,
     async end() {
