@@ -191,10 +191,15 @@ interface RefusalCase {
 const BUDGET = "freeze_timeout=3s\nlock_wait_timeout=1s";
 
 /** A session that does something and is ended by KILL. */
-async function blocking(pair: Pair, name: InstanceName, sql: string) {
+async function blocking(
+  pair: Pair,
+  name: InstanceName,
+  sql: string,
+  state?: "in a statement" | "idle",
+) {
   const session = await connect(pair.servers[name]);
   const ended = session.query(sql).catch(() => {});
-  await growOld(session);
+  await growOld(session, pair.admins[name], state);
   return async () => {
     await pair.admins[name].query(`KILL ${session.id}`);
     await ended;
@@ -213,7 +218,7 @@ const REFUSALS: readonly RefusalCase[] = [
   },
   {
     name: "MariaDB is blocked by an idle session that the guard does not see",
-    given: (pair) => blocking(pair, "main", "LOCK TABLES shop.orders WRITE"),
+    given: (pair) => blocking(pair, "main", "LOCK TABLES shop.orders WRITE", "idle"),
     options: BUDGET,
     code: 10,
     line: /was not granted within lock_wait_timeout \(1000 ms\) at \/run\/mysqld\/mysqld\.sock/,
