@@ -155,7 +155,8 @@ export function vmwareTools(sandbox: Sandbox, options: VmwareToolsOptions = {}):
   /** The timer is armed after the first script is started, and again after each look. */
   const nextLook = async (): Promise<void> => {
     if (options.filesystems === undefined) return;
-    await sleep(LOOK_MS - (performance.now() - (startedAt ?? 0)) % LOOK_MS);
+    startedAt ??= performance.now(); // where there is no script
+    await sleep(LOOK_MS - (performance.now() - startedAt) % LOOK_MS);
   };
 
   const runScript = async (path: string, verb: Verb): Promise<number> => {
