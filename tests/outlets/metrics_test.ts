@@ -226,6 +226,11 @@ Deno.test("where the metrics cannot be written the window is what it is, and sta
         `mount -t tmpfs -o size=4k,nr_inodes=2 tmpfs ${directory} && : > ${directory}/x`,
         /No space left/,
       ],
+      [
+        "a directory that is not there",
+        `printf '[locktables]\\nlog=off\\nmetrics_file=${OTHERS}\\n' > /root/.my.cnf`,
+        /node_exporter\/textfile_collector is not there\. Make it: mkdir -p /,
+      ],
     ];
     await sandbox.sh(`mkdir -p ${directory}`);
     for (const [what, given, why] of cases) {
@@ -239,14 +244,15 @@ Deno.test("where the metrics cannot be written the window is what it is, and sta
         (await locktables("status")).stdout,
         /^Not reported\n {2}metrics {2}Cannot write /m,
       );
-      await sandbox.sh(`umount ${directory}`);
+      await sandbox.sh(`umount ${directory} 2>/dev/null`);
       await guest.assertNothingLeft();
     }
+    await sandbox.writeFile("/root/.my.cnf", "[locktables]\nlog=off\n");
     // A stranger's link in the exporter's directory leads nowhere.
     await sandbox.sh(`: > /root/precious; chmod 0777 ${directory}
       ln -s /root/precious ${DEBIANS}; ln -s /root/precious ${DEBIANS}.tmp`);
     await nightly(guest);
-    await untilMetric(guest, DEBIANS, released(3));
+    await untilMetric(guest, DEBIANS, released(4));
     assert.equal((await sandbox.sh("stat -c %s /root/precious")).stdout, "0\n");
     await until(
       "all is reported",

@@ -183,14 +183,26 @@ Deno.test("no file imports itself through others", async () => {
   visit("main.ts", []);
 });
 
-Deno.test("what a hook loads before its work imports no package", async () => {
+/** What is loaded with these files, without what is loaded later. */
+async function loadedWith(paths: readonly string[]): Promise<ReadonlySet<string>> {
   const all = await arrows();
-  const loaded = new Set<string>(HOOK_PATH);
+  const loaded = new Set<string>(paths);
   for (const path of loaded) {
     for (const { from, to, isDynamic, isType } of all) {
       if (from === path && !isDynamic && !isType) loaded.add(to);
     }
   }
+  return loaded;
+}
+
+Deno.test("neither a hook nor the locker loads an outlet: they send a report off", async () => {
+  const loaded = await loadedWith([...HOOK_PATH, "lib/locker/main.ts"]);
+  assert.ok(loaded.has("lib/locker/report.ts"));
+  assert.deepEqual([...loaded].filter((path) => path.startsWith("lib/outlets/")), []);
+});
+
+Deno.test("what a hook loads before its work imports no package", async () => {
+  const loaded = await loadedWith(HOOK_PATH);
   assert.deepEqual([...loaded].filter((path) => !/^(main\.ts|lib\/|node:)/.test(path)), []);
 });
 
