@@ -133,6 +133,14 @@ const MISTAKES: readonly (readonly [line: string, says: string])[] = [
   ],
   ["status -j", "Unexpected option or argument: -j. Run: locktables status --help"],
   ["status x", "Unexpected option or argument: x. Run: locktables status --help"],
+  [
+    "verify --quick --full",
+    "--quick and --full exclude each other. Run: locktables verify --help",
+  ],
+  [
+    "verify --verdict",
+    "--verdict requires FILE. Run: locktables verify --help",
+  ],
   ["status --json --json", "--json cannot be used multiple times. Run: locktables status --help"],
   [
     "pre-freeze --caller vmwar",
