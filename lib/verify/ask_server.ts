@@ -3,6 +3,7 @@
  * written.
  */
 import { isRefusal, type Refusal } from "../base/refusal.ts";
+import { sleep } from "../base/sleep.ts";
 import { coordinatesFrom } from "../mysql/coordinates_from.ts";
 import { driverError, refusalFor } from "../mysql/errors.ts";
 import { capabilitiesOf, isAtLeast, type ServerVersion } from "../mysql/flavor.ts";
@@ -20,6 +21,12 @@ const CONNECT_LIMIT_MS = 5_000;
 
 /** How long a server may take to look through its error log, in milliseconds. */
 const LOG_LIMIT_MS = 5_000;
+
+/** How long a rollback is waited for; a longer one is said, and `--quick` keeps its ten seconds. */
+const ROLLBACK_LIMIT_MS = 2_000;
+
+/** How often it is looked for. */
+const ROLLBACK_POLL_MS = 200;
 
 /** How many errors of InnoDB are fetched; three are shown. */
 const ERRORS_MOST = 100;
@@ -141,7 +148,11 @@ async function perhaps(
 async function binlogsOf(session: Session): Promise<BinlogFile[] | null> {
   try {
     const rows = await session.query("SHOW /* locktables */ BINARY LOGS", QUERY_LIMIT_MS);
-    return rows.map((row) => ({ name: String(row["Log_name"]), bytes: Number(row["File_size"]) }));
+    return rows.map((row) => ({
+      name: String(row["Log_name"]),
+      bytes: Number(row["File_size"]),
+      isEncrypted: row["Encrypted"] === "Yes",
+    }));
   } catch (error) {
     const { errno } = driverError(error);
     if (errno === undefined) throw error;
@@ -149,13 +160,21 @@ async function binlogsOf(session: Session): Promise<BinlogFile[] | null> {
   }
 }
 
-/** What recovery has brought back has no session: it is rolled back in the background, or prepared. */
+/**
+ * What recovery has brought back has no session: it is rolled back in the background, or prepared. Some
+ * work of the server's own looks alike, and is over in a moment.
+ */
 async function recoveringOf(session: Session): Promise<number | null> {
-  const rows = await perhaps(
-    session,
-    "SELECT /* locktables */ COUNT(*) AS n FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = 0",
-  );
-  return rows === null ? null : Number(rows[0]?.["n"] ?? 0);
+  for (const began = performance.now();;) {
+    const rows = await perhaps(
+      session,
+      "SELECT /* locktables */ COUNT(*) AS n FROM information_schema.innodb_trx WHERE trx_mysql_thread_id = 0",
+    );
+    if (rows === null) return null;
+    const count = Number(rows[0]?.["n"] ?? 0);
+    if (count === 0 || performance.now() - began > ROLLBACK_LIMIT_MS) return count;
+    await sleep(ROLLBACK_POLL_MS);
+  }
 }
 
 /** MySQL shows its error log from 8.0.22 on; MY-010116 begins a start, MY-010931 ends it. */

@@ -6,6 +6,8 @@ import type { Flavor } from "../mysql/flavor.ts";
 export interface BinlogFile {
   readonly name: string;
   readonly bytes: number;
+  /** Whether it is encrypted by MySQL, which adds a header to it that no position counts. */
+  readonly isEncrypted: boolean;
 }
 
 /** What the server said. */

@@ -96,6 +96,13 @@ function binlogFindings(
     );
   }
   const there = server.binlogs.find(({ name }) => name === file);
+  if (there !== undefined && there.isEncrypted) {
+    return isBinlogProven ? proven : of(
+      "unknown",
+      "binlog-unasked",
+      `${file} is encrypted: its length on disk is no position, and its end was not compared`,
+    );
+  }
   if (there !== undefined) return endOf(there, position, instance);
   const numbers = server.binlogs.flatMap(({ name }) => numberOf(name, file) ?? []);
   const recordedNumber = numberOf(file, file) ?? 0;

@@ -58,7 +58,7 @@ const POSITIONS: readonly PositionCase[] = [
   {
     sentence: "the recorded file goes on after the lock",
     server: {
-      binlogs: [{ name: "binlog.000002", bytes: 1_300 }],
+      binlogs: [{ name: "binlog.000002", bytes: 1_300, isEncrypted: false }],
       coordinates: coordinates({ gtid: { gtid_binlog_pos: "0-1-8" } }),
     },
     codes: ["binlog-long", "transactions-more"],
@@ -66,24 +66,24 @@ const POSITIONS: readonly PositionCase[] = [
   {
     sentence: "the recorded file ends before the lock",
     server: {
-      binlogs: [{ name: "binlog.000002", bytes: 1_200 }],
+      binlogs: [{ name: "binlog.000002", bytes: 1_200, isEncrypted: false }],
       coordinates: coordinates({ gtid: { gtid_binlog_pos: "0-1-6" } }),
     },
     codes: ["binlog-short", "transactions-missing"],
   },
   {
     sentence: "the recorded file is not there yet",
-    server: { binlogs: [{ name: "binlog.000001", bytes: 5_000 }] },
+    server: { binlogs: [{ name: "binlog.000001", bytes: 5_000, isEncrypted: false }] },
     codes: ["binlog-lost"],
   },
   {
     sentence: "the recorded file is not there any more",
-    server: { binlogs: [{ name: "binlog.000004", bytes: 5_000 }] },
+    server: { binlogs: [{ name: "binlog.000004", bytes: 5_000, isEncrypted: false }] },
     codes: ["binlog-purged"],
   },
   {
     sentence: "the server writes a binlog of another name",
-    server: { binlogs: [{ name: "mysql-bin.000001", bytes: 5_000 }] },
+    server: { binlogs: [{ name: "mysql-bin.000001", bytes: 5_000, isEncrypted: false }] },
     codes: ["binlog-off"],
   },
   {
@@ -100,6 +100,11 @@ const POSITIONS: readonly PositionCase[] = [
     sentence: "the account may not see the files, and GTIDs say more",
     server: { binlogs: null, coordinates: coordinates({ gtid: { gtid_binlog_pos: "0-1-8" } }) },
     codes: ["binlog-unasked", "transactions-more"],
+  },
+  {
+    sentence: "the file is encrypted, and GTIDs say the same",
+    server: { binlogs: [{ name: "binlog.000002", bytes: 1_746, isEncrypted: true }] },
+    codes: ["binlog-unasked"],
   },
   {
     sentence: "another history has the same numbers",

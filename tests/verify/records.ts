@@ -72,9 +72,9 @@ export function imageServer(change: Partial<ImageServer> = {}): ImageServer {
     startedMs: Date.parse(LOCKED_AT) + 3_600_000,
     logBin: true,
     binlogs: [
-      { name: "binlog.000001", bytes: 5_000 },
-      { name: "binlog.000002", bytes: 1_234 },
-      { name: "binlog.000003", bytes: 339 },
+      { name: "binlog.000001", bytes: 5_000, isEncrypted: false },
+      { name: "binlog.000002", bytes: 1_234, isEncrypted: false },
+      { name: "binlog.000003", bytes: 339, isEncrypted: false },
     ],
     coordinates: coordinates({ file: "binlog.000003", position: 339 }),
     seesReplicas: true,
