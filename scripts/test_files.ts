@@ -19,22 +19,24 @@ const SLOW_MODULES = [
  * file that is begun last keeps one processor waiting for it alone.
  */
 const LONGEST = [
+  "tests/server/check_test.ts",
   "tests/disk/state_disk_test.ts",
   "tests/callers/vmware_test.ts",
   "tests/server/blockers_test.ts",
-  "tests/server/versions_test.ts",
-  "tests/server/check_test.ts",
-  "tests/server/guard_test.ts",
   "tests/callers/qemu_test.ts",
-  "tests/server/check_leaves_alone_test.ts",
-  "tests/server/losses_test.ts",
-  "tests/callers/aws_test.ts",
-  "tests/server/losses_injection_test.ts",
-  "tests/install/install_sh_test.ts",
-  "tests/callers/output_test.ts",
-  "tests/server/refusals_test.ts",
+  "tests/callers/vmware_freeze_test.ts",
+  "tests/server/guard_test.ts",
   "tests/install/callers_test.ts",
   "tests/server/window_test.ts",
+  "tests/callers/aws_test.ts",
+  "tests/server/losses_test.ts",
+  "tests/server/versions_test.ts",
+  "tests/server/refusals_test.ts",
+  "tests/callers/output_test.ts",
+  "tests/server/guard_list_test.ts",
+  "tests/install/check_hooks_test.ts",
+  "tests/server/check_leaves_alone_test.ts",
+  "tests/verify/images_test.ts",
 ];
 
 /** The compiled program, for a test that starts it without any of those. */

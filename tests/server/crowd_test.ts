@@ -9,7 +9,7 @@ const MAX_CONNECTIONS = 20;
 /** 90 % of them. */
 const MARK = 18;
 
-/** A new client every so often, each with one write. */
+/** A new client every so often, each with one write; less often where the locker looks later, too. */
 const ARRIVAL_MS = 100;
 
 /** ER_CON_COUNT_ERROR, Too many connections. */
@@ -26,7 +26,7 @@ interface Crowd {
   stop(): Promise<void>;
 }
 
-function startCrowd({ server }: Guest, arrivalMs = ARRIVAL_MS): Crowd {
+function startCrowd({ server }: Guest, arrivalMs = underLoad(ARRIVAL_MS)): Crowd {
   let isOver = false;
   let [refused, served, present, most] = [0, 0, 0, 0];
   const clients: Promise<void>[] = [];
