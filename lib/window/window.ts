@@ -87,7 +87,7 @@ interface Ending extends Opened {
   readonly wasHeld: boolean;
   /** Whether a thaw has come: only then did the caller have its snapshot before the release. */
   readonly isThawed: boolean;
-  /** What pre-freeze is to be told, where the lock was not promised yet. */
+  /** What pre-freeze is to say, where the lock was not promised yet. */
   readonly refusal: Refusal | null;
 }
 
@@ -99,11 +99,11 @@ export type Window =
   | Attempting & { readonly phase: "locking" }
   /** Locked; coordinates, record and flush are under way. */
   | Securing & { readonly phase: "securing" }
-  /** Everything is on disk; pre-freeze has been told but has not yet confirmed. */
+  /** Everything is on disk; pre-freeze has its answer but has not yet confirmed. */
   | Securing & { readonly phase: "answering" }
   /** The lock is promised until the thaw: pre-freeze exits 0 as soon as it knows. */
   | Locked & { readonly phase: "held" }
-  /** The lock is being let go. */
+  /** The lock is being released. */
   | Ending & { readonly phase: "releasing"; readonly releasingSince: Instant }
   /**
    * Released because the thaw hook left its word, and its post-thaw should ask now; or because the
@@ -123,7 +123,7 @@ export interface Closed extends Ending {
   readonly outcome: Outcome;
   readonly verdict: Verdict;
   readonly closedAt: Instant;
-  /** When the server let go; null where nothing was ever locked or it is not known. */
+  /** When the server released; null where nothing was ever locked or it is not known. */
   readonly releasedAt: Instant | null;
 }
 
@@ -180,7 +180,7 @@ export type WindowAction =
   | "answer"
   /** Tell pre-freeze that the lock is now promised, so that it may exit 0. */
   | "confirm"
-  /** Cancel whatever is under way, let go of every lock, close the sessions. */
+  /** Cancel whatever is under way, release every lock, close the sessions. */
   | "release"
   /** Write the final record, answer everybody who waits, end. */
   | "close";
@@ -553,7 +553,7 @@ function held(window: Securing): Window {
 
 /**
  * The window as the record on disk shows it: that record is written under the lock, before the
- * promise, and whoever finds it in an image has it because the promise was made.
+ * promise, and it is in an image because the promise was made.
  */
 export function asPromised(window: Extract<Window, { phase: "securing" }>): Window {
   return held(window);
