@@ -2,7 +2,10 @@
  * Brings a report to every outlet. In a process of its own that nobody waits for
  * (`lib/base/errand.ts`), after the release: whatever an outlet does, no hook is later for it.
  */
+import { atMost } from "../base/at_most.ts";
 import { systemClock } from "../base/clock.ts";
+import { lookAt } from "../base/look.ts";
+import { STATE_DIR } from "../base/paths.ts";
 import { VERSION } from "../base/version.ts";
 import { isRefusal, type Refusal } from "../base/refusal.ts";
 import type { OutletSettings } from "../options/own_settings.ts";
@@ -17,11 +20,17 @@ import { metricsText } from "./prometheus.ts";
 import { count } from "./totals_file.ts";
 import { noteUnreported, type Results } from "./unreported.ts";
 
+/** Longest look for our own directory, whose disk may hang: the operator is notified all the same. */
+const LOOK_LIMIT_MS = 1_000;
+
 /** Reports to every outlet, and notes which of them failed. */
 export async function deliver(report: Report): Promise<void> {
   const settings = await outletSettings();
   // First of all: it waits for no disk.
   const journal = settings.log ? await toJournal(journalEntry(report)) : null;
+  // The window's record was in there: uninstall has taken it away, and nothing is to be left behind.
+  const isGone = lookAt(STATE_DIR).then((found) => found === null);
+  if (report.kind === "window" && await atMost(isGone, LOOK_LIMIT_MS, false)) return;
   const [metrics, operator] = await Promise.all([toMetrics(report, settings), toOperator(report)]);
   noteUnreported({ journal, ...metrics, ...operator });
 }

@@ -133,6 +133,7 @@ Deno.test("hooks of every caller: installed, used, uninstalled, and the guest is
         const replaced = await install(...words, "--replace");
         assert.equal(replaced.code, 0, replaced.stderr);
         await freezeAndThaw(guest, caller, form);
+        await guest.assertNothingLeft();
         const gone = await guest.locktables("uninstall");
         assert.equal(gone.code, 0, gone.stderr);
         assert.deepEqual(await treeOf(sandbox), before);

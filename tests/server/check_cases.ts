@@ -1,7 +1,7 @@
 /** Every way that the tests know to get a finding of `check` on a server that stands alone. */
 import { growOld } from "../support/aged.ts";
 import { openStateDisk } from "../support/state_disk.ts";
-import { FLAVORS } from "../support/guest.ts";
+import { FLAVORS, onlyLocker } from "../support/guest.ts";
 import type { CheckCase, Scene } from "../support/check_guest.ts";
 import { processesOf } from "../support/sandbox.ts";
 import { connect, type Connection, type Flavor } from "../support/server.ts";
@@ -117,11 +117,8 @@ async function connectedTo(admin: Connection): Promise<number> {
   return Number(row?.["Value"]);
 }
 
-async function lockerPid({ sandbox }: Scene): Promise<number> {
-  const [locker] = (await processesOf(sandbox))
-    .filter(({ cmdline }) => cmdline.includes(" locker"));
-  if (locker === undefined) throw new Error("there is no locker");
-  return locker.pid;
+function lockerPid({ sandbox }: Scene): Promise<number> {
+  return onlyLocker(sandbox);
 }
 
 const NOBODY = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];

@@ -118,9 +118,7 @@ export async function guestOf(
     },
     write: () => pendingWrite(server),
     async lockerPid() {
-      const lockers = await lockersOf(sandbox);
-      assert.equal(lockers.length, 1, `one locker, and not ${JSON.stringify(lockers)}`);
-      return lockers[0]?.pid ?? 0;
+      return await onlyLocker(sandbox);
     },
     async assertNothingLeft() {
       await untilNothingLeft(() => whatIsLeft(guest, expected()));
@@ -239,6 +237,16 @@ async function pendingWrite(server: Server): Promise<PendingWrite> {
       return tookMs ?? 0;
     },
   };
+}
+
+/** The locker, once that of the window before has reported and ended. */
+export async function onlyLocker(sandbox: Sandbox): Promise<number> {
+  let lockers = await lockersOf(sandbox);
+  await until("there is one locker", 5_000, async () => {
+    lockers = await lockersOf(sandbox);
+    return lockers.length === 1;
+  });
+  return lockers[0]?.pid ?? 0;
 }
 
 async function lockersOf(sandbox: Sandbox) {
