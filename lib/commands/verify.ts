@@ -4,16 +4,15 @@
  * hook and no snapshot waits for it.
  */
 import { systemClock } from "../base/clock.ts";
-import { OPTION_FILE, parentOf, RECORD_FILE, STATE_DIR } from "../base/paths.ts";
+import { parentOf, RECORD_FILE, STATE_DIR } from "../base/paths.ts";
 import { plainJson } from "../base/plain_text.ts";
 import { complain, complainOf, sayAll } from "../base/print.ts";
 import { privacyNow, STATE_DIRECTORY } from "../base/private_directory.ts";
-import { EXIT, type ExitCode, isRefusal, type Refusal } from "../base/refusal.ts";
+import { EXIT, type ExitCode, isRefusal } from "../base/refusal.ts";
 import { textOf } from "../base/styled.ts";
 import type { Connection } from "../options/connection.ts";
-import { readOptionFile } from "../options/option_file.ts";
-import { optionFileReader } from "../options/reader.ts";
-import { type Settings, settingsFrom } from "../options/settings.ts";
+import { readGuestSettings } from "../options/read_settings.ts";
+import type { Settings } from "../options/settings.ts";
 import type { Level } from "../verify/facts.ts";
 import { datadirAt, recordBeside } from "../verify/read_datadir.ts";
 import { readRecord, readSource } from "../verify/read_image.ts";
@@ -57,8 +56,8 @@ export async function verify(options: VerifyOptions): Promise<ExitCode> {
   const read = recordFindings(await readRecord(recordPath), recordPath);
   const { record } = read;
   if (options.commandsOnly) return await printCommands(record, read.findings.at(0)?.title ?? "");
-  const settings = readSettings();
-  if (isRefusal(settings)) return await complainOf(settings);
+  const guest = readGuestSettings();
+  if (isRefusal(guest)) return await complainOf(guest);
   const text = options.verdictFile === null ? null : await readSource(options.verdictFile);
   if (isRefusal(text)) return await complainOf(text);
   const source = record === null ? null : sourceVerdict(text, record);
@@ -79,7 +78,7 @@ export async function verify(options: VerifyOptions): Promise<ExitCode> {
         await verifyInstance({
           record,
           recorded,
-          connection: connectionOf(recorded, record, settings),
+          connection: connectionOf(recorded, record, guest.settings),
           datadir,
           level: options.level,
           isHoldProven: source?.record?.verdict === "application-consistent",
@@ -135,13 +134,6 @@ function connectionOf(
   const named = instances.find((one) => one.name === name);
   const isOnlyOne = record.instances.length === 1 && instances.length === 1;
   return (named ?? (isOnlyOne ? instances[0] : undefined))?.connection ?? null;
-}
-
-function readSettings(): Settings | Refusal {
-  const file = readOptionFile(optionFileReader, OPTION_FILE);
-  if (isRefusal(file)) return file;
-  const read = settingsFrom(file);
-  return isRefusal(read) ? read : read.settings;
 }
 
 async function printReport(report: VerifyReport, asJson: boolean): Promise<ExitCode> {

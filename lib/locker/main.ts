@@ -8,13 +8,13 @@ import { defect } from "./defect.ts";
 import { runLocker } from "./loop.ts";
 import { systemPorts } from "./ports.ts";
 import { reportRefusal } from "./report.ts";
-import { type OptionWarning, readOptionFile } from "../options/option_file.ts";
-import { type Settings, settingsFrom } from "../options/settings.ts";
+import type { OptionWarning } from "../options/option_file.ts";
+import { readGuestSettings } from "../options/read_settings.ts";
+import type { Settings } from "../options/settings.ts";
 import { complainOf } from "../base/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
 import { atMost } from "../base/at_most.ts";
 import { silentDisk } from "../base/disk.ts";
-import { optionFileReader } from "../options/reader.ts";
 import { readIfThere } from "../base/files.ts";
 import { OPTION_FILE, WINDOW_FILE } from "../base/paths.ts";
 import { parseRecord } from "../window/parse_record.ts";
@@ -78,7 +78,5 @@ function noteDefect(error: unknown): void {
 export function readSettings(
   caller: Caller | null,
 ): { settings: Settings; warnings: OptionWarning[] } | Refusal {
-  const file = readOptionFile(optionFileReader, OPTION_FILE);
-  if (isRefusal(file)) return file;
-  return settingsFrom(file, caller === null ? undefined : CALLER_TABLE[caller].freezeTimeoutMs);
+  return readGuestSettings(caller === null ? undefined : CALLER_TABLE[caller].freezeTimeoutMs);
 }

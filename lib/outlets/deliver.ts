@@ -29,8 +29,7 @@ export async function deliver(report: Report): Promise<void> {
   // First of all: it waits for no disk.
   const journal = settings.log ? await toJournal(journalEntry(report)) : null;
   // The window's record was in there: uninstall has taken it away, and nothing is to be left behind.
-  const isGone = lookAt(STATE_DIR).then((found) => found === null);
-  if (report.kind === "window" && await atMost(isGone, LOOK_LIMIT_MS, false)) return;
+  if (report.kind === "window" && await isStateGone()) return;
   const [metrics, operator] = await Promise.all([toMetrics(report, settings), toOperator(report)]);
   noteUnreported({ journal, ...metrics, ...operator });
 }
@@ -44,6 +43,10 @@ async function toMetrics(report: Report, settings: OutletSettings): Promise<Resu
   const unwritten = path === null ? null : await writeMetricsFile(path, `${text}\n`);
   const refused = counted.unwritten ?? unwritten;
   return { metrics: refused === null ? null : textOf(refused) };
+}
+
+function isStateGone(): Promise<boolean> {
+  return atMost(lookAt(STATE_DIR).then((found) => found === null), LOOK_LIMIT_MS, false);
 }
 
 async function toOperator(report: Report): Promise<Results> {

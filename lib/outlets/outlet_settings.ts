@@ -2,10 +2,8 @@
 import { atMost } from "../base/at_most.ts";
 import { OPTION_FILE } from "../base/paths.ts";
 import { isRefusal } from "../base/refusal.ts";
-import { readOptionFile } from "../options/option_file.ts";
 import { DEFAULT_OUTLETS, type OutletSettings } from "../options/own_settings.ts";
-import { optionFileReader } from "../options/reader.ts";
-import { settingsFrom } from "../options/settings.ts";
+import { readGuestSettings } from "../options/read_settings.ts";
 
 /** How long the option file's disk is waited for: a report is not to be late for want of it. */
 const OPTION_FILE_LIMIT_MS = 1_000;
@@ -15,7 +13,6 @@ export async function outletSettings(): Promise<OutletSettings> {
   // On the pool; reading it waits on the main thread.
   const looking = Deno.stat(OPTION_FILE).then(() => true, () => true);
   if (!await atMost(looking, OPTION_FILE_LIMIT_MS, false)) return DEFAULT_OUTLETS;
-  const file = readOptionFile(optionFileReader, OPTION_FILE);
-  const read = isRefusal(file) ? file : settingsFrom(file);
+  const read = readGuestSettings();
   return isRefusal(read) ? DEFAULT_OUTLETS : read.settings.outlets;
 }

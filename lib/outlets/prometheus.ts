@@ -3,8 +3,7 @@
  * (https://github.com/prometheus/node_exporter#textfile-collector): base units, no timestamps, HELP
  * and TYPE once. Pure.
  */
-import type { Outcome, Verdict } from "../window/verdict.ts";
-import { verdictOf } from "../window/verdict.ts";
+import { type Outcome, OUTCOMES, verdictOf, VERDICTS } from "../window/verdict.ts";
 import { longestStallMs } from "../window/stall.ts";
 import type { WindowRecord } from "../window/record.ts";
 import type { Totals } from "./totals.ts";
@@ -25,21 +24,6 @@ interface Metric {
   readonly help: string;
   readonly samples: readonly Sample[];
 }
-
-/* Tables and not lists: the compiler asks for each word of the type. */
-const OUTCOMES: Readonly<Record<Outcome, true>> = {
-  released: true,
-  expired: true,
-  lost: true,
-  failed: true,
-  aborted: true,
-  refused: true,
-};
-const VERDICTS: Readonly<Record<Verdict, true>> = {
-  "application-consistent": true,
-  "crash-consistent": true,
-  "not-quiesced": true,
-};
 
 /** The whole file, without the line feed at its end. */
 export function metricsText(totals: Totals, facts: MetricsFacts): string {

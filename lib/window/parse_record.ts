@@ -6,7 +6,7 @@
 import type { InexactPosition } from "./coordinates.ts";
 import { SCHEMA_VERSION, type WindowRecord } from "./record.ts";
 import type { Phase } from "./window.ts";
-import type { Outcome, Reason, ReleaseProof, Verdict } from "./verdict.ts";
+import { OUTCOMES, type Reason, type ReleaseProof, VERDICTS } from "./verdict.ts";
 
 type Check = (value: unknown) => boolean;
 type Shape<T> = { readonly [Key in keyof Required<T>]?: Check };
@@ -36,19 +36,6 @@ const PHASES: Readonly<Record<Phase, true>> = {
   releasing: true,
   settling: true,
   closed: true,
-};
-const OUTCOMES: Readonly<Record<Outcome, true>> = {
-  released: true,
-  expired: true,
-  lost: true,
-  failed: true,
-  aborted: true,
-  refused: true,
-};
-const VERDICTS: Readonly<Record<Verdict, true>> = {
-  "application-consistent": true,
-  "crash-consistent": true,
-  "not-quiesced": true,
 };
 const REASONS: Readonly<Record<Reason, true>> = {
   "thaw": true,

@@ -10,9 +10,24 @@ import type { FreezeSpoil } from "./freeze.ts";
 
 /** How a window closed. */
 export type Outcome = "released" | "expired" | "lost" | "failed" | "aborted" | "refused";
+/** All of them. A table and not a list: the compiler asks for each word of the type. */
+export const OUTCOMES: Readonly<Record<Outcome, true>> = {
+  released: true,
+  expired: true,
+  lost: true,
+  failed: true,
+  aborted: true,
+  refused: true,
+};
 
 /** What an image taken inside the window is worth. */
 export type Verdict = "application-consistent" | "crash-consistent" | "not-quiesced";
+/** All of them, as {@linkcode OUTCOMES}. */
+export const VERDICTS: Readonly<Record<Verdict, true>> = {
+  "application-consistent": true,
+  "crash-consistent": true,
+  "not-quiesced": true,
+};
 
 /** Why the lock was released, or why it was never promised; the enumerated `reason` of a record. */
 export type Reason =

@@ -117,10 +117,6 @@ async function connectedTo(admin: Connection): Promise<number> {
   return Number(row?.["Value"]);
 }
 
-function lockerPid({ sandbox }: Scene): Promise<number> {
-  return onlyLocker(sandbox);
-}
-
 const NOBODY = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
 
 /** Root, but without its right to pass over the modes of files. */
@@ -700,7 +696,7 @@ const WINDOWS: readonly CheckCase[] = [
     name: "the locker is stopped",
     given: async (scene) => {
       await scene.sandbox.sh("locktables pre-freeze");
-      Deno.kill(await lockerPid(scene), "SIGSTOP");
+      Deno.kill(await onlyLocker(scene.sandbox), "SIGSTOP");
       return () => scene.sandbox.sh("locktables post-thaw; locktables rehearse --hold 0s");
     },
     remedy: 0,
@@ -710,7 +706,7 @@ const WINDOWS: readonly CheckCase[] = [
     name: "the locker was killed",
     given: async (scene) => {
       await scene.sandbox.sh("locktables pre-freeze");
-      Deno.kill(await lockerPid(scene), "SIGKILL");
+      Deno.kill(await onlyLocker(scene.sandbox), "SIGKILL");
       return () => scene.sandbox.sh("locktables rehearse --hold 0s");
     },
     remedy: 12,
@@ -720,7 +716,7 @@ const WINDOWS: readonly CheckCase[] = [
     name: "the last window was lost",
     given: async (scene) => {
       await scene.sandbox.sh("locktables pre-freeze");
-      Deno.kill(await lockerPid(scene), "SIGKILL");
+      Deno.kill(await onlyLocker(scene.sandbox), "SIGKILL");
       await scene.sandbox.sh("locktables post-thaw");
     },
     remedy: 0,

@@ -1,6 +1,6 @@
 /** Windows on a node of a real Galera cluster: what the node does, and what the others notice. */
 import assert from "node:assert/strict";
-import { sleep, until } from "../support/guest.ts";
+import { onlyLocker, sleep, until } from "../support/guest.ts";
 import { startCluster, synced, wsrepStatus } from "../support/galera.ts";
 import {
   ask,
@@ -12,7 +12,6 @@ import {
   openNodeGuest,
   TABLE,
 } from "../support/node_guest.ts";
-import { processesOf } from "../support/sandbox.ts";
 import { connect, type Server } from "../support/server.ts";
 import { startStatementLoad } from "../support/statement_load.ts";
 
@@ -125,7 +124,7 @@ testOnCluster(
     await ask(node, "SET GLOBAL wsrep_sync_wait = 15");
     await guest.freeze();
     await ask(second, INSERT);
-    Deno.kill(await lockerPid(guest), "SIGSTOP");
+    Deno.kill(await onlyLocker(guest.sandbox), "SIGSTOP");
     const thawed = await guest.locktables("post-thaw");
     assert.equal(thawed.code, 12);
     assert.match(thawed.stderr, /Its session on main has been killed/);
@@ -186,9 +185,7 @@ testOnCluster(
     await guest.freeze();
     await ask(second, INSERT);
     assert.equal(await countRows(node), 0);
-    const [locker] = (await processesOf(guest.sandbox))
-      .filter(({ cmdline }) => cmdline.includes(" locker"));
-    Deno.kill(locker?.pid ?? 0, "SIGKILL");
+    Deno.kill(await onlyLocker(guest.sandbox), "SIGKILL");
     await until("the node has the row", 5_000, async () => await countRows(node) === 1);
     await synced(node);
     assert.equal((await guest.locktables("post-thaw")).code, 12);
@@ -212,12 +209,6 @@ function testOnCluster(
       await cluster.stop();
     }
   });
-}
-
-async function lockerPid({ sandbox }: NodeGuest): Promise<number> {
-  const lockers = (await processesOf(sandbox)).filter(({ cmdline }) => cmdline.includes(" locker"));
-  assert.equal(lockers.length, 1);
-  return lockers[0]?.pid ?? 0;
 }
 
 async function whereItStands(node: Server): Promise<[rows: number, committed: string | undefined]> {
