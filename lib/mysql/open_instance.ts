@@ -94,7 +94,7 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
     const [{ gtid, log_bin }, topology, redoPosition] = await Promise.all([
       readCoordinates(lockSession, can, control),
       readTopology(control, can, has),
-      readRedoPosition(lockSession, facts.server),
+      readRedoPosition(lockSession, facts.server, "on-disk"),
     ]);
     // MariaDB shows the channels only to SLAVE MONITOR. Whether there are any is seen from what was
     // applied, or from the signs of a replica that has not applied anything yet.

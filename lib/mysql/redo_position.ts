@@ -1,5 +1,5 @@
 /**
- * How far InnoDB's redo log goes on disk: what is only in memory need not be in an image. An image whose log ends before what it was before the lock has a
+ * How far InnoDB's redo log goes. An image whose log ends before what was on disk before the lock has a
  * volume of an earlier moment, which neither binlog nor GTIDs show.
  */
 import { driverError } from "./errors.ts";
@@ -7,23 +7,42 @@ import type { ServerVersion } from "./flavor.ts";
 import { QUERY_LIMIT_MS } from "./limits.ts";
 import type { Session } from "./session.ts";
 
-/** MariaDB shows it to everybody from 10.5 on, and before that, like MySQL, in InnoDB's report. */
-const BY_STATUS = "SHOW /* locktables */ GLOBAL STATUS LIKE 'Innodb_lsn_flushed'";
+/**
+ * Which end is asked for: `on-disk` is what every later image has, and so what is recorded before a lock;
+ * what is only in memory need not be in an image. `reached` is where recovery ended on an image, or later.
+ */
+export type RedoEnd = "on-disk" | "reached";
+
+/** MariaDB shows both to every account from 10.5 on, and before that, like MySQL, in InnoDB's report. */
+const STATUS_VARIABLES: Readonly<Record<RedoEnd, string>> = {
+  "on-disk": "Innodb_lsn_flushed",
+  "reached": "Innodb_lsn_current",
+};
 
 /** Needs PROCESS. */
 const BY_REPORT = "SHOW /* locktables */ ENGINE INNODB STATUS";
 
+/** The lines of the report. */
+const REPORT_LINES: Readonly<Record<RedoEnd, RegExp>> = {
+  "on-disk": /^Log flushed up to\s+(\d{1,16})\s*$/m,
+  "reached": /^Log sequence number\s+(\d{1,16})\s*$/m,
+};
+
 /**
- * The end of the log on disk now, in bytes since it began; null where the server does not say. It is asked
- * before the lock: the report takes as long as there are transactions to report.
+ * An end of the log now, in bytes since it began; null where the server does not say. It is asked before
+ * the lock: the report takes as long as there are transactions to report.
  */
 export async function readRedoPosition(
   session: Session,
   { flavor }: ServerVersion,
+  end: RedoEnd,
 ): Promise<number | null> {
+  const sql = flavor === "mariadb"
+    ? `SHOW /* locktables */ GLOBAL STATUS LIKE '${STATUS_VARIABLES[end]}'`
+    : BY_REPORT;
   try {
-    const [row] = await session.query(flavor === "mariadb" ? BY_STATUS : BY_REPORT, QUERY_LIMIT_MS);
-    return redoPositionFrom(String(row?.["Value"] ?? row?.["Status"] ?? ""));
+    const [row] = await session.query(sql, QUERY_LIMIT_MS);
+    return redoPositionFrom(String(row?.["Value"] ?? row?.["Status"] ?? ""), end);
   } catch (error) {
     // Without a number it is no answer at all, which the next question finds out as well.
     if (driverError(error).errno === undefined) throw error;
@@ -31,10 +50,12 @@ export async function readRedoPosition(
   }
 }
 
-/** Reads the value alone, or the line of the report. */
-export function redoPositionFrom(text: string): number | null {
-  const [, digits] = /^(\d{1,16})$/.exec(text) ??
-    /^Log flushed up to\s+(\d{1,16})\s*$/m.exec(text) ?? [];
+/**
+ * Reads the value alone, or the line of the report. No log ends at 0: MySQL 5.6 says so of what is on disk
+ * from its recovery to its first write.
+ */
+export function redoPositionFrom(text: string, end: RedoEnd): number | null {
+  const [, digits] = /^(\d{1,16})$/.exec(text) ?? REPORT_LINES[end].exec(text) ?? [];
   const position = Number(digits);
-  return digits !== undefined && Number.isSafeInteger(position) ? position : null;
+  return digits !== undefined && Number.isSafeInteger(position) && position > 0 ? position : null;
 }

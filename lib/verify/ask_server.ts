@@ -119,7 +119,7 @@ async function ask(session: Session, login: Login): Promise<ImageServer | Refusa
     coordinates: coordinatesFrom(status ?? [], gtid ?? {}, topology),
     seesReplicas: replicas !== null,
     recovering: await recoveringOf(session),
-    redoPosition: await readRedoPosition(session, server),
+    redoPosition: await readRedoPosition(session, server, "reached"),
     ...await logOf(session, server),
     repairs: repairs
       .map((row) => [String(row["Variable_name"]), String(row["Value"])] as const)

@@ -1,6 +1,7 @@
 /** Images of a server: copies of its data directory and of the guest's record, and servers on them. */
 import assert from "node:assert/strict";
 import { runOrFail } from "../../scripts/shell.ts";
+import { until } from "./guest.ts";
 import { openSandbox, type Sandbox, type SandboxResult } from "./sandbox.ts";
 import { discard, type Server, type ServerKind, startServer } from "./server.ts";
 
@@ -22,6 +23,7 @@ export async function takeImage(server: Server, sandbox: Sandbox): Promise<Image
   const datadir = `${dir}/mysql`;
   Deno.kill(server.pid, "SIGSTOP");
   try {
+    await stopped(server.pid);
     await runOrFail("Copying the data directory", [
       "cp",
       "-a",
@@ -38,6 +40,19 @@ export async function takeImage(server: Server, sandbox: Sandbox): Promise<Image
     Deno.kill(server.pid, "SIGCONT");
   }
   return { dir, datadir, record: `${dir}/locktables/record.json` };
+}
+
+/** Waits until no thread of a process runs any more: the signal itself is answered before that. */
+async function stopped(pid: number): Promise<void> {
+  const isStopped = async (task: string) => {
+    const stat = await Deno.readTextFile(`/proc/${pid}/task/${task}/stat`);
+    return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T");
+  };
+  const isAll = async () => {
+    const tasks = await Array.fromAsync(Deno.readDir(`/proc/${pid}/task`), ({ name }) => name);
+    return (await Promise.all(tasks.map(isStopped))).every(Boolean);
+  };
+  await until("the server stands still", 2_000, isAll);
 }
 
 /** Another copy of an image, for damage of its own. */
