@@ -110,6 +110,18 @@ export const QEMU_AGENT_SUITES = ["bookworm", "trixie", "sid"] as const;
 /** One of {@linkcode QEMU_AGENT_SUITES}. */
 export type QemuAgentSuite = typeof QEMU_AGENT_SUITES[number];
 
+/** Shows the page of `history --html`; without the programs that a desktop's browser brings. */
+const CHROMIUM: Tree = {
+  package: "chromium-headless-shell",
+  suite: "bookworm",
+  folder: "chromium-headless-shell-bookworm",
+};
+
+/** Where the tree of Debian's Chromium is, or will be. */
+export function chromiumTreePath(): Promise<string> {
+  return treePath(CHROMIUM);
+}
+
 /**
  * Packages of this Debian release that are unpacked and not installed: Galera's provider would change
  * what a developer's own MariaDB can do, the others start services or bring a suite of programs.
@@ -137,19 +149,22 @@ export async function provision(options: ProvisionOptions): Promise<void> {
       ? [...TEST_TREES.map(serverTree), ...QEMU_AGENT_SUITES.map(qemuAgentTree)]
       : []),
   ];
+  const isWithoutChromium = options.testTools === true &&
+    !await pathExists(await chromiumTreePath());
   const trees: Tree[] = [];
   for (const tree of wanted) if (!await pathExists(await treePath(tree))) trees.push(tree);
   await installPackages([
     ...MARIADB_PACKAGES,
     ...SYSTEM_PACKAGES,
     ...(options.testTools ? TEST_PACKAGES : []),
-    ...(trees.length > 0 ? TREE_PACKAGES : []),
+    ...(trees.length > 0 || isWithoutChromium ? TREE_PACKAGES : []),
     ...options.packages ?? [],
   ], log);
   const jobs = trees.map((tree) => () => installTree(tree, log));
   if (options.testTools && !await pathExists(await mysql56Path())) {
     jobs.push(() => unpackMysql56(log));
   }
+  if (isWithoutChromium) jobs.push(() => installChromium(log));
   // apt's own lists: not beside another that may fetch them.
   for (const name of options.testTools ? UNPACKED_PACKAGES : []) {
     if (!await pathExists(await unpackedPath(name))) await unpackPackage(name, log);
@@ -318,6 +333,16 @@ async function installTree(tree: Tree, log: (line: string) => void): Promise<voi
     }
   }
   throw new ScriptError(failures.join("\n"));
+}
+
+/** Its one test is skipped where it cannot be had: Debian has it for few architectures. */
+async function installChromium(log: (line: string) => void): Promise<void> {
+  try {
+    await installTree(CHROMIUM, log);
+  } catch (error) {
+    if (!(error instanceof ScriptError)) throw error;
+    log(`skip     ${CHROMIUM.package}: ${tail(error.message, 1)}`);
+  }
 }
 
 async function unpackTree(tree: Tree, mirror: string, folder: string): Promise<void> {

@@ -151,12 +151,18 @@ One line for each of the last 500 windows, the newest last: when and by whom it
 was opened, what its image is worth, how long pre-freeze took, how long the lock
 was held, the longest time for which writers had to wait, and why a bad one is
 bad. With WINDOW, the beginning of its id or the word last, that one alone, and
-drawn as bars: # where writers waited, = where they did not.
+drawn as bars: # where writers waited, = where they did not, * where the disks
+were frozen.
+
+--html prints a page to look at or to mail: a calendar of the nights, what they
+cost, the slowest windows, and what to do about the bad ones. It is one file
+without scripts.
 
 Exit 0: printed.
 
 Examples: locktables history --since 7d
-          locktables history last`,
+          locktables history last
+          locktables history --html > windows.html`,
     parser: fields({
       window: foundArgument(
         "WINDOW",
@@ -174,10 +180,17 @@ Examples: locktables history --since 7d
       ),
       caller: callerOption("Only windows of this caller"),
       json,
+      html: flag("--html", "Print one page of HTML to look at"),
     }),
-    run: async ({ window = null, since = null, caller = null, json }) => {
+    run: async ({ window = null, since = null, caller = null, json, html }) => {
+      if (json && html) return await refuse("--json and --html exclude each other.", "history ");
       const { history } = await import("../commands/history.ts");
-      return await history({ sinceMs: since, caller, asJson: json, window });
+      return await history({
+        sinceMs: since,
+        caller,
+        form: json ? "json" : html ? "html" : "text",
+        window,
+      });
     },
   }),
   define({

@@ -64,7 +64,7 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
     if (asJson) {
       await sayAll(plainJson({ schema_version: SCHEMA_VERSION, ...rehearsal }, 2));
     } else {await sayAll(
-        textOf([...rehearsalText(rehearsal), [], ...barsText(record.timeline)], paint),
+        textOf([...rehearsalText(rehearsal), [], ...barsText(record)], paint),
       );}
     if (isGoodEnd(record)) return EXIT.ok;
     await complain(closedLine(record));

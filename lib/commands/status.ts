@@ -67,7 +67,7 @@ async function say({ locker, window, last }: WindowState, asJson: boolean, now: 
   }
   const lines = [
     ...statusText(window, last, localTime),
-    ...barsText(last?.timeline ?? []),
+    ...(last === null ? [] : barsText(last)),
     ...unreportedText(unreported),
   ];
   await sayAll(textOf(lines, terminalPaint()));

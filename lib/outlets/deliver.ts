@@ -39,7 +39,7 @@ async function toMetrics(report: Report, settings: OutletSettings): Promise<Resu
   const counted = await count(report);
   if (isRefusal(counted)) return { metrics: textOf(counted) };
   const path = await metricsFile(settings);
-  const text = metricsText(counted.totals, { version: VERSION, isOpen: false });
+  const text = metricsText(counted.totals, { version: VERSION, isOpen: null });
   const unwritten = path === null ? null : await writeMetricsFile(path, `${text}\n`);
   const refused = counted.unwritten ?? unwritten;
   return { metrics: refused === null ? null : textOf(refused) };

@@ -3,6 +3,7 @@ import { type Line, styled } from "../base/styled.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { longestStallMs } from "../window/stall.ts";
 import { barsText } from "../window/bars.ts";
+import { frozenMs } from "../window/frozen_span.ts";
 import { type TimeText, windowText } from "../window/status_text.ts";
 import { windowTimes } from "./window_times.ts";
 
@@ -24,7 +25,16 @@ export function chosenWindows(
   );
 }
 
-const HEADINGS = ["window", "opened", "by", "verdict", "pre-freeze", "held", "stalled"] as const;
+const HEADINGS = [
+  "window",
+  "opened",
+  "by",
+  "verdict",
+  "pre-freeze",
+  "held",
+  "frozen",
+  "stalled",
+] as const;
 
 /** One line a window, in the order that they come in; and how many were good. */
 export function historyText(records: readonly WindowRecord[], time: TimeText): Line[] {
@@ -70,6 +80,7 @@ function cellsOf(record: WindowRecord, time: TimeText): readonly string[] {
     record.verdict ?? "none",
     secondsText(freezeMs),
     secondsText(record.held_ms),
+    secondsText(frozenMs(record)),
     secondsText(longestStallMs(record.timeline)),
   ];
 }
@@ -104,7 +115,7 @@ export function oneWindowText(record: WindowRecord, time: TimeText): Line[] {
   return [
     ...windowText(`Window ${record.window_id}`, record, time),
     [],
-    ...barsText(record.timeline),
+    ...barsText(record),
     [],
     ...record.timeline.map(({ at_ms, event }): Line => [
       `${at_ms.toFixed(1).padStart(10)} ms  ${event}`,

@@ -4,6 +4,7 @@
  * and TYPE once. Pure.
  */
 import { type Outcome, OUTCOMES, verdictOf, VERDICTS } from "../window/verdict.ts";
+import { frozenMs } from "../window/frozen_span.ts";
 import { longestStallMs } from "../window/stall.ts";
 import type { WindowRecord } from "../window/record.ts";
 import type { Totals } from "./totals.ts";
@@ -12,7 +13,8 @@ import { windowTimes } from "./window_times.ts";
 /** What is known besides the totals. */
 export interface MetricsFacts {
   readonly version: string;
-  readonly isOpen: boolean;
+  /** Of now; null where it is not known, as in a file that is written after each window. */
+  readonly isOpen: boolean | null;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -48,8 +50,8 @@ function metricsOf(totals: Totals, { version, isOpen }: MetricsFacts): Metric[] 
     gauge("build_info", "Version of locktables that wrote this.", [[{ version }, 1]]),
     gauge(
       "window_open",
-      "Whether a window is open; a file that is written after a window says 0.",
-      [[{}, isOpen ? 1 : 0]],
+      "Whether a window is open now.",
+      isOpen === null ? [] : [[{}, isOpen ? 1 : 0]],
     ),
     gauge(
       "last_application_consistent_timestamp_seconds",
@@ -127,6 +129,11 @@ function lastMetrics(
       "last_window_hold_seconds",
       "From the lock to its release.",
       secondsOf(last.held_ms),
+    ),
+    gauge(
+      "last_window_frozen_seconds",
+      "For how long the servers' filesystems were frozen under the lock.",
+      secondsOf(frozenMs(last)),
     ),
     gauge(
       "last_window_stall_seconds",

@@ -132,6 +132,8 @@ const isRecord = shaped<WindowRecord>({
   reason: orNull(oneOf(REASONS)),
   verdict: orNull(oneOf(VERDICTS)),
   detail: orNull(isText),
+  // Earlier records do not have it.
+  hint: (value) => value === undefined || orNull(isText)(value),
   hold_timeout_ms: isNumber,
   freeze_timeout_ms: isNumber,
   attempts: isNumber,

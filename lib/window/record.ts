@@ -89,6 +89,8 @@ export interface WindowRecord {
   readonly verdict: Verdict | null;
   /** What a person needs to know beyond the reason. */
   readonly detail: string | null;
+  /** What to do about a refusal; null where pre-freeze was not refused. */
+  readonly hint: string | null;
   readonly hold_timeout_ms: number;
   readonly freeze_timeout_ms: number;
   /** How many times the lock statements were sent. */
@@ -139,6 +141,7 @@ export function recordOf(window: Window, details: WindowDetails): WindowRecord {
     reason: ending?.reason ?? null,
     verdict: isClosed ? window.verdict : null,
     detail: ending?.refusal?.summary ?? details.detail,
+    hint: ending?.refusal?.hint ?? null,
     hold_timeout_ms: window.limits.holdTimeoutMs,
     freeze_timeout_ms: window.limits.freezeTimeoutMs,
     attempts: window.attempts,

@@ -53,7 +53,8 @@ function frozenPhrase(record: WindowRecord): string {
   return `, disks frozen for ${Date.parse(thawedAt) - Date.parse(frozenAt)} ms of it`;
 }
 
-function whatHappened(record: WindowRecord): string {
+/** What became of a lock that pre-freeze had promised. */
+export function whatHappened(record: WindowRecord): string {
   const at = record.released_at ?? record.closed_at;
   const detail = record.detail === null ? "" : ` (${record.detail})`;
   switch (record.reason) {
@@ -82,7 +83,8 @@ function whatHappened(record: WindowRecord): string {
   }
 }
 
-function whatToDo(record: WindowRecord): string {
+/** What to do about it. */
+export function whatToDo(record: WindowRecord): string {
   switch (record.reason) {
     case "hold-timeout":
       return "Have the caller thaw sooner, or raise hold_timeout in [locktables] of /root/.my.cnf";
@@ -95,6 +97,10 @@ function whatToDo(record: WindowRecord): string {
       return "Take the snapshot again, with nothing else that freezes at the same time; the caller must wait for pre-freeze";
     case "lock-file-removed":
       return "Renew the hooks with locktables install, and leave that file to them: rm is the emergency exit";
+    case "freeze-failed":
+      return "See the log of the caller: it gave up its snapshot";
+    case "starter-lost":
+      return "See why pre-freeze was ended: dmesg | tail, and the limit of the caller";
     default:
       return "Take the snapshot again; see the server's error log and locktables status";
   }

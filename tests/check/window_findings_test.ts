@@ -39,6 +39,7 @@ const GOOD: WindowRecord = {
   reason: "thaw",
   verdict: "application-consistent",
   detail: null,
+  hint: null,
   hold_timeout_ms: 60_000,
   freeze_timeout_ms: 60_000,
   attempts: 1,

@@ -7,21 +7,21 @@ import {
   oneWindowText,
   windowNamed,
 } from "../../lib/outlets/history_text.ts";
-import { daysBefore, EXPIRED, GOOD, OPEN, REFUSED } from "./records.ts";
+import { daysBefore, EXPIRED, FROZEN, GOOD, OPEN, REFUSED } from "./records.ts";
 
 const REHEARSED = { ...GOOD, caller: null, is_rehearsal: true };
 const time = (moment: string) => moment.slice(0, 16);
 
 Deno.test("the history is a line a window, and how many were good", () => {
-  const records = [daysBefore(3, GOOD), daysBefore(2, EXPIRED), daysBefore(1, REFUSED), REHEARSED]
+  const records = [daysBefore(3, FROZEN), daysBefore(2, EXPIRED), daysBefore(1, REFUSED), REHEARSED]
     .map((record) => ({ ...record, window_id: GOOD.window_id }));
   assert.equal(
     textOf(historyText(records, time)),
-    `window    opened            by        verdict                 pre-freeze      held  stalled  why
-00000000  2025-12-30T03:00  qemu      application-consistent     1.200 s   2.000 s  2.010 s
-00000000  2025-12-31T03:00  qemu      crash-consistent           1.200 s  60.000 s  2.010 s  expired, hold-timeout
-00000000  2026-01-01T03:00  qemu      not-quiesced                     -         -  0.000 s  refused, refused: Blocked by id 12 | app@web
-00000000  2026-01-02T03:00  rehearse  application-consistent     1.200 s   2.000 s  2.010 s
+    `window    opened            by        verdict                 pre-freeze      held   frozen  stalled  why
+00000000  2025-12-30T03:00  qemu      application-consistent     1.200 s   2.000 s  1.200 s  2.010 s
+00000000  2025-12-31T03:00  qemu      crash-consistent           1.200 s  60.000 s        -  2.010 s  expired, hold-timeout
+00000000  2026-01-01T03:00  qemu      not-quiesced                     -         -        -  0.000 s  refused, refused: Blocked by id 12 | app@web
+00000000  2026-01-02T03:00  rehearse  application-consistent     1.200 s   2.000 s        -  2.010 s
 
 3 windows, 1 application-consistent; 1 rehearsal.`,
   );

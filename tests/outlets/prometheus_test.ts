@@ -5,12 +5,12 @@ import { run } from "../../scripts/shell.ts";
 import { metricsText } from "../../lib/outlets/prometheus.ts";
 import { NO_TOTALS, withReport } from "../../lib/outlets/totals.ts";
 import { EXIT, refusal } from "../../lib/base/refusal.ts";
-import { daysBefore, EXPIRED, GOOD, REFUSED } from "./records.ts";
+import { daysBefore, EXPIRED, FROZEN, GOOD, REFUSED } from "./records.ts";
 
 const FACTS = { version: "0.1.0", isOpen: false };
 const BLOCKED = refusal(EXIT.lockNotObtained, "blocked", "Blocked by id 12", "Wait");
 
-const GOOD_ALONE = withReport(NO_TOTALS, { kind: "window", record: GOOD, refusal: null });
+const GOOD_ALONE = withReport(NO_TOTALS, { kind: "window", record: FROZEN, refusal: null });
 
 const MANY = [
   { kind: "window", record: daysBefore(2, GOOD), refusal: null },
@@ -35,7 +35,7 @@ Deno.test("the metrics of a good window", () => {
     `# HELP locktables_build_info Version of locktables that wrote this.
 # TYPE locktables_build_info gauge
 locktables_build_info{version="0.1.0"} 1
-# HELP locktables_window_open Whether a window is open; a file that is written after a window says 0.
+# HELP locktables_window_open Whether a window is open now.
 # TYPE locktables_window_open gauge
 locktables_window_open 0
 # HELP locktables_last_application_consistent_timestamp_seconds When the last application-consistent window locked the servers: what its image shows.
@@ -75,6 +75,9 @@ locktables_last_window_freeze_seconds 1.2
 # HELP locktables_last_window_hold_seconds From the lock to its release.
 # TYPE locktables_last_window_hold_seconds gauge
 locktables_last_window_hold_seconds 2.0004
+# HELP locktables_last_window_frozen_seconds For how long the servers' filesystems were frozen under the lock.
+# TYPE locktables_last_window_frozen_seconds gauge
+locktables_last_window_frozen_seconds 1.2
 # HELP locktables_last_window_stall_seconds Longest time for which writers had to wait for the window.
 # TYPE locktables_last_window_stall_seconds gauge
 locktables_last_window_stall_seconds 2.0104

@@ -1,6 +1,6 @@
 /** Closed windows as they are reported, for tests. */
 import { SCHEMA_VERSION, type WindowRecord } from "../../lib/window/record.ts";
-import { INSTANCE } from "../window/record_fixtures.ts";
+import { GOOD_TIMELINE, INSTANCE } from "../window/record_fixtures.ts";
 
 /** A good one: opened at 03:00:00, locked at :01, answered at :01.2, released at :03. */
 export const GOOD: WindowRecord = {
@@ -25,21 +25,20 @@ export const GOOD: WindowRecord = {
   reason: "thaw",
   verdict: "application-consistent",
   detail: null,
+  hint: null,
   hold_timeout_ms: 60_000,
   freeze_timeout_ms: 60_000,
   attempts: 1,
   instances: [{ ...INSTANCE, verdict: "application-consistent" }],
-  timeline: [
-    { at_ms: 0, event: "preparing" },
-    { at_ms: 400, event: "connected" },
-    { at_ms: 990, event: "locking" },
-    { at_ms: 1_000, event: "securing" },
-    { at_ms: 1_150, event: "answering" },
-    { at_ms: 1_200, event: "held" },
-    { at_ms: 2_999, event: "releasing (thaw)" },
-    { at_ms: 3_000.4, event: "closed (thaw)" },
-  ],
+  timeline: GOOD_TIMELINE,
   warnings: [],
+};
+
+/** The same, with the disks frozen from 1.4 s to 2.6 s. */
+export const FROZEN: WindowRecord = {
+  ...GOOD,
+  filesystems_frozen_at: "2026-01-02T03:00:01.400Z",
+  filesystems_thawed_at: "2026-01-02T03:00:02.600Z",
 };
 
 /** Nobody called post-thaw. */
@@ -68,6 +67,7 @@ export const REFUSED: WindowRecord = {
   reason: "refused",
   verdict: "not-quiesced",
   detail: "Blocked by id 12 | app@web",
+  hint: "End that statement, or wait: KILL 12",
   instances: [],
   timeline: [{ at_ms: 0, event: "preparing" }],
 };
@@ -96,6 +96,8 @@ export function daysBefore(days: number, record: WindowRecord): WindowRecord {
     locked_at: moved(record.locked_at),
     deadline: moved(record.deadline),
     released_at: moved(record.released_at),
+    filesystems_frozen_at: moved(record.filesystems_frozen_at),
+    filesystems_thawed_at: moved(record.filesystems_thawed_at),
     closed_at: moved(record.closed_at),
   };
 }

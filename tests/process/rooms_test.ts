@@ -48,6 +48,7 @@ const PURE = [
   "lib/outlets/judgement.ts",
   "lib/outlets/nagios.ts",
   "lib/outlets/notice.ts",
+  "lib/outlets/page/",
   "lib/outlets/prometheus.ts",
   "lib/outlets/totals.ts",
   "lib/outlets/window_times.ts",

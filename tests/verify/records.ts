@@ -32,6 +32,7 @@ export function recordInImage(instance: Partial<InstanceRecord> = {}): WindowRec
     reason: null,
     verdict: null,
     detail: null,
+    hint: null,
     hold_timeout_ms: 60_000,
     freeze_timeout_ms: 60_000,
     attempts: 1,

@@ -1,6 +1,6 @@
 /** What a record says besides the state of the window, for tests. */
 import { ALONE } from "../../lib/window/coordinates.ts";
-import type { InstanceRecord, WindowDetails } from "../../lib/window/record.ts";
+import type { InstanceRecord, TimelineEntry, WindowDetails } from "../../lib/window/record.ts";
 
 /** One MariaDB in a record. */
 export const INSTANCE: InstanceRecord = {
@@ -43,3 +43,15 @@ export const DETAILS: WindowDetails = {
   timeline: [{ at_ms: 0, event: "preparing" }],
   warnings: [],
 };
+
+/** A good window's: locked after 1 s, answered after 1.2 s, released after 3 s. */
+export const GOOD_TIMELINE: readonly TimelineEntry[] = [
+  { at_ms: 0, event: "preparing" },
+  { at_ms: 400, event: "connected" },
+  { at_ms: 990, event: "locking" },
+  { at_ms: 1_000, event: "securing" },
+  { at_ms: 1_150, event: "answering" },
+  { at_ms: 1_200, event: "held" },
+  { at_ms: 2_999, event: "releasing (thaw)" },
+  { at_ms: 3_000.4, event: "closed (thaw)" },
+];
