@@ -24,6 +24,7 @@ import {
   VMWARE_WAYS,
   type VmwareWay,
 } from "./bench_vmware.ts";
+import { benchVmbackup, VMBACKUP_WAYS, type VmbackupWay } from "./bench_vmbackup.ts";
 import type { WriterOrder, WriterSample } from "./bench_writer.ts";
 import { build } from "./build.ts";
 import {
@@ -131,7 +132,7 @@ const WAYS = {
   heldBareBehind: `the bare lock statements, behind an UPDATE of ${UPDATE_S} s`,
 } as const;
 
-type Measure = keyof typeof MEASURES | keyof typeof WAYS | VmwareWay;
+type Measure = keyof typeof MEASURES | keyof typeof WAYS | VmwareWay | VmbackupWay;
 
 /** What was measured. */
 class Results {
@@ -195,11 +196,19 @@ async function benchCallers(rounds: number): Promise<void> {
   const results = new Results();
   const flavors: readonly Flavor[] = ["mariadb", "mysql"];
   for (const flavor of flavors) {
+    const filesystem = VMWARE_FILESYSTEMS[flavor];
     await benchVmware(flavor, rounds, (way, stallMs) => results.add(flavor, way, stallMs));
+    await benchVmbackup(
+      flavor,
+      filesystem,
+      rounds,
+      (way, ms) => results.add(flavor, way, ms),
+      () => {},
+    );
   }
   printTable(
     `longest wait of a writer, a snapshot of ${HOST_SNAPSHOT_MS} ms by VMware's looks (ms)`,
-    VMWARE_WAYS,
+    { ...VMWARE_WAYS, ...VMBACKUP_WAYS },
     results,
     flavors.map((flavor) => ({ flavor, head: `${flavor} on ${VMWARE_FILESYSTEMS[flavor]}` })),
   );

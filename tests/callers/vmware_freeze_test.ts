@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { CALLER_TABLE } from "../../lib/callers/table.ts";
 import { type DiskGuest, openDiskGuest, testOnEachDisk } from "../support/disk_guest.ts";
+import { bootDisk, type BootedDisk, copyDisk } from "../support/disk_image.ts";
 import {
   assertFrozenInsideLock,
   type PendingWrite,
@@ -14,6 +15,7 @@ import {
 } from "../support/guest.ts";
 import { underLoad } from "../support/load.ts";
 import { placeHooks } from "../support/hooks.ts";
+import { connect } from "../support/server.ts";
 import { JOURNAL, type VmwareTools, vmwareTools } from "../support/vmware_tools.ts";
 
 /** Longer than a hook that is called at the next look but one. */
@@ -61,6 +63,42 @@ function untilHook(): Promise<void> {
 const endOf = (record: StatusRecord | null) => [record?.outcome, record?.reason, record?.verdict];
 const GOOD = ["released", "thaw", "application-consistent"];
 
+/** A writer that goes on until it is stopped, into a table of each kind. */
+async function openLedger({ server }: DiskGuest) {
+  const session = await connect(server);
+  for (const [table, engine] of [["innodb_rows", "InnoDB"], ["myisam_rows", "MyISAM"]]) {
+    await session.query(`CREATE TABLE shop.${table} (n INT PRIMARY KEY) ENGINE=${engine}`);
+  }
+  let isOver = false;
+  let acknowledged = 0;
+  const writing = (async () => {
+    while (!isOver) {
+      const n = Math.floor(acknowledged / 2) + 1;
+      const table = acknowledged % 2 === 0 ? "innodb_rows" : "myisam_rows";
+      await session.query(`INSERT INTO shop.${table} VALUES (${n})`);
+      acknowledged += 1;
+      await sleep(2);
+    }
+  })();
+  return {
+    /** Rows that the server has acknowledged so far. */
+    written: () => acknowledged,
+    async stop() {
+      isOver = true;
+      await writing;
+      await session.query("DROP TABLE shop.innodb_rows, shop.myisam_rows");
+      await session.close();
+    },
+  };
+}
+
+async function rowsOf({ query }: BootedDisk): Promise<number> {
+  const [row] = await query(
+    `SELECT (SELECT COUNT(*) FROM shop.innodb_rows) + (SELECT COUNT(*) FROM shop.myisam_rows) AS n`,
+  );
+  return Number(row?.["n"]);
+}
+
 interface Case {
   readonly name: string;
   readonly run: (guest: DiskGuest) => Promise<void>;
@@ -68,13 +106,24 @@ interface Case {
 
 const CASES: readonly Case[] = [
   {
-    name: "a snapshot: writers go on at the thaw, and the hook makes it good",
+    name:
+      "a snapshot under load: writers go on at the thaw, the hook makes it good, and its image boots as recorded",
     async run(guest) {
-      const { tools, write } = freezingTools(guest);
-      assert.equal(await tools.start(), true);
-      assert.equal((await guest.status()).window?.phase, "held");
-      assert.equal(write().isDone(), false);
-      assert.equal(await tools.snapshotDone(), true);
+      const image = `${guest.dir}/image`;
+      const ledger = await openLedger(guest);
+      let written = 0;
+      try {
+        const { tools, write } = freezingTools(guest);
+        assert.equal(await tools.start(), true);
+        written = ledger.written();
+        await copyDisk(guest, image);
+        assert.equal((await guest.status()).window?.phase, "held");
+        assert.equal(write().isDone(), false);
+        assert.equal(ledger.written(), written, "nothing was written under the lock");
+        assert.equal(await tools.snapshotDone(), true);
+      } finally {
+        await ledger.stop();
+      }
       const { last } = await guest.status();
       assert.deepEqual(endOf(last), GOOD);
       assert.equal(last?.released_by, "filesystem-thaw");
@@ -84,6 +133,18 @@ const CASES: readonly Case[] = [
         await guest.sandbox.read(JOURNAL),
         /^Thawed: held \d+(\.\d)? ms without a gap, disks frozen for \d+ ms of it, application-consistent: /m,
       );
+      const booted = await bootDisk(guest, image);
+      try {
+        assert.equal(booted.record.window_id, last?.window_id);
+        assert.deepEqual(booted.damage, []);
+        assert.equal(await rowsOf(booted), written);
+        const { file, position } = booted.record.instances[0]?.coordinates ?? {};
+        assert.deepEqual(booted.binlogEnd, { file, length: position });
+        const verified = await booted.verified();
+        assert.equal(verified.exit_code, 0, JSON.stringify(verified));
+      } finally {
+        await booted.close();
+      }
     },
   },
   {

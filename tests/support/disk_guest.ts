@@ -20,6 +20,7 @@ export interface DiskGuest extends Guest {
 
 /** Where the server's data and /var/lib/locktables are. */
 export interface Disk {
+  readonly filesystem: Filesystem;
   /** Where it is mounted in the sandbox. */
   readonly path: string;
   /** Fails unless what a process sees at a path, by default the disk's, is a loop device. */
@@ -116,6 +117,7 @@ export async function openDiskGuest(
       dir,
       expectedPids,
       disk: {
+        filesystem,
         path,
         assertOwn: (pid, at = path) => assertLoopMount(pid, at),
         keepFromStayingFrozen: () => watchdog.rearm(),
