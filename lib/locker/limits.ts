@@ -25,8 +25,8 @@ export interface LockerLimits {
   readonly reserveShare: number;
   readonly reserveMs: number;
   /**
-   * How long the freeze sensor's places are looked for: healthy disks answer in milliseconds, and a
-   * window without a sensor is as good as one with it.
+   * How long the freeze sensor's places, and the servers' volumes, are looked for: healthy disks
+   * answer in milliseconds, and a window without a sensor is as good as one with it.
    */
   readonly freezePlacesMs: number;
   /** The same for the history: without it locking is expected to take what it takes elsewhere. */

@@ -5,6 +5,7 @@ import { instanceSocket } from "../options/instance_socket.ts";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { diskAnswered } from "../base/disk.ts";
 import { removeIfThere } from "../base/files.ts";
+import { type Place, placeOf } from "../base/look.ts";
 import { sendErrand } from "../base/errand.ts";
 import { type Flush, flushEverything, flushFilesystemsOf, SYNC_PROGRAMS } from "./flush.ts";
 import { freezePlaces } from "./freeze_places.ts";
@@ -45,6 +46,8 @@ export interface DiskPort {
   flushFilesystemsOf(paths: readonly string[]): Flush;
   reserveRecord(): Promise<ReservedRecord | Refusal>;
   closeRecord(record: WindowRecord): Promise<Refusal | null>;
+  /** Where these directories are; those that cannot be seen are left out. */
+  volumesOf(directories: readonly string[]): Promise<readonly Place[]>;
   /** The newest closed windows, oldest first; none where they cannot be read. */
   newestRecords(most: number): Promise<readonly WindowRecord[]>;
 }
@@ -92,7 +95,17 @@ export const systemPorts: LockerPorts = {
     remove: removeIfThere,
     openControlServer,
   },
-  disk: { flushEverything, flushFilesystemsOf, reserveRecord, closeRecord, newestRecords },
+  disk: {
+    flushEverything,
+    flushFilesystemsOf,
+    reserveRecord,
+    closeRecord,
+    volumesOf: async (directories) => {
+      const places = await Promise.all([...new Set(directories)].map(placeOf));
+      return places.filter((place) => place !== null);
+    },
+    newestRecords,
+  },
   freezes: {
     places: freezePlaces,
     ask: async (directory) => void await diskAnswered(directory),

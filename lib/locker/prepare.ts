@@ -13,12 +13,14 @@ export async function prepareAll(run: LockerRun): Promise<Refusal | null> {
   // A server that refuses is reported at once, whatever a filesystem of others does.
   const refusal = await openInstances(run) ?? await disk;
   if (refusal !== null) return refusal;
-  const [unwritten, places] = await Promise.all([
+  const [unwritten, places, volumes] = await Promise.all([
     flushInstances(run),
     atMost(run.ports.freezes.places(dataDirectories(run)), run.limits.freezePlacesMs, []),
+    atMost(run.ports.disk.volumesOf(dataDirectories(run)), run.limits.freezePlacesMs, []),
     learnFromHistory(run),
   ]);
   run.freezePlaces = places;
+  run.volumes = volumes;
   if (unwritten !== null) return unwritten;
   run.mark("written out");
   return null;

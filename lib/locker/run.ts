@@ -6,6 +6,7 @@ import { elapsedMs, type Instant, remainingMs } from "../base/clock.ts";
 import { type CallerLooks, looksOf } from "./lock_moment.ts";
 import type { FreezeSensor } from "./freeze_sensor.ts";
 import type { Flush } from "./flush.ts";
+import type { Place } from "../base/look.ts";
 import { VERSION } from "../base/version.ts";
 import {
   type InstanceRecord,
@@ -51,6 +52,8 @@ export interface LockerRun {
   flushing: Flush | null;
   /** Where the freeze sensor looks. */
   freezePlaces: readonly string[];
+  /** Where the servers' directories are. */
+  volumes: readonly Place[];
   /** The freeze sensor, from the lock on. */
   sensor: FreezeSensor | null;
   /** Tells the window what happened, and has done what it decides. */
@@ -99,6 +102,7 @@ export function beginRun(
     detail: null,
     flushing: null,
     freezePlaces: [],
+    volumes: [],
     sensor: null,
     dispatch,
     now,
@@ -116,7 +120,7 @@ export function beginRun(
         isRehearsal,
         lockerPid: Deno.pid,
         detail: run.detail,
-        instances: run.instances.map(instanceRecord),
+        instances: run.instances.map((one) => instanceRecord(one, run.volumes)),
         timeline,
         warnings,
       }),
@@ -124,7 +128,10 @@ export function beginRun(
   return run;
 }
 
-function instanceRecord(instance: Instance): Omit<InstanceRecord, "verdict"> {
+function instanceRecord(
+  instance: Instance,
+  volumes: readonly Place[],
+): Omit<InstanceRecord, "verdict"> {
   const { facts } = instance;
   const { method, why } = instance.choice();
   const end = instance.end();
@@ -143,6 +150,8 @@ function instanceRecord(instance: Instance): Omit<InstanceRecord, "verdict"> {
     method_reason: why,
     data_directories: facts.dataDirectories,
     innodb_lsn: facts.redoPosition,
+    volumes: volumes.filter(({ path }) => facts.dataDirectories.includes(path)),
+    marks: facts.marks,
     coordinates: instance.coordinates(),
     coordinates_at_release: end?.coordinates ?? null,
     release_proof: end?.proof ?? null,

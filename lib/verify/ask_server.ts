@@ -7,6 +7,7 @@ import { sleep } from "../base/sleep.ts";
 import { coordinatesFrom } from "../mysql/coordinates_from.ts";
 import { driverError, refusalFor } from "../mysql/errors.ts";
 import { capabilitiesOf, isAtLeast, type ServerVersion } from "../mysql/flavor.ts";
+import { BINLOGS_STATEMENT, NO_BINLOG, readImageMarks } from "../mysql/image_marks.ts";
 import { QUERY_LIMIT_MS } from "../mysql/limits.ts";
 import { globalPrivileges } from "../mysql/privileges.ts";
 import { readTopology, topologyOf } from "../mysql/read_coordinates.ts";
@@ -31,8 +32,8 @@ const ROLLBACK_POLL_MS = 200;
 /** How many errors of InnoDB are fetched; three are shown. */
 const ERRORS_MOST = 100;
 
-/** ER_NO_BINARY_LOGGING. */
-const NO_BINLOG = 1381;
+/** How long a server may count its tables: a restored one has time, and has opened none yet. */
+const COUNT_LIMIT_MS = 5_000;
 
 /** Variables by which a server mends tables when it opens them. */
 const REPAIR_VARIABLES = ["myisam_recover_options", "aria_recover_options"];
@@ -120,6 +121,7 @@ async function ask(session: Session, login: Login): Promise<ImageServer | Refusa
     seesReplicas: replicas !== null,
     recovering: await recoveringOf(session),
     redoPosition: await readRedoPosition(session, server, "reached"),
+    marks: await readImageMarks(session, server, COUNT_LIMIT_MS),
     ...await logOf(session, server),
     repairs: repairs
       .map((row) => [String(row["Variable_name"]), String(row["Value"])] as const)
@@ -147,7 +149,7 @@ async function perhaps(
 
 async function binlogsOf(session: Session): Promise<BinlogFile[] | null> {
   try {
-    const rows = await session.query("SHOW /* locktables */ BINARY LOGS", QUERY_LIMIT_MS);
+    const rows = await session.query(BINLOGS_STATEMENT, QUERY_LIMIT_MS);
     return rows.map((row) => ({
       name: String(row["Log_name"]),
       bytes: Number(row["File_size"]),

@@ -3,6 +3,7 @@
  * session's lock_wait_timeout; MyISAM and Aria note in a table's header that it was checked.
  */
 import { driverError } from "../mysql/errors.ts";
+import { WITHOUT_TRANSACTIONS } from "../mysql/image_marks.ts";
 import { QUERY_LIMIT_MS } from "../mysql/limits.ts";
 import type { Row, Session } from "../mysql/session.ts";
 import { sleep } from "../base/sleep.ts";
@@ -10,9 +11,6 @@ import { type Login, openLogged } from "./ask_server.ts";
 import type { CheckedTable, Level, TableChecks } from "./facts.ts";
 import { type StatementLog, statementLog } from "./statement_log.ts";
 import { isRemarkable, sqlName } from "./table_findings.ts";
-
-/** Engines that keep rows on disk without transactions: what a lock is for. */
-const WITHOUT_TRANSACTIONS = ["MyISAM", "MRG_MyISAM", "Aria", "CSV", "ARCHIVE"];
 
 /** Engines that keep nothing on this disk. */
 const WITHOUT_DATA = ["MEMORY", "BLACKHOLE", "FEDERATED", "PERFORMANCE_SCHEMA"];

@@ -1,5 +1,6 @@
 /** What is known of a server that runs on an image, as it was asked. */
 import type { Coordinates } from "../window/coordinates.ts";
+import type { ImageMarks } from "../window/image_marks.ts";
 import type { Flavor } from "../mysql/flavor.ts";
 
 /** A binlog file, as the server lists it. */
@@ -33,6 +34,8 @@ export interface ImageServer {
   readonly recovering: number | null;
   /** The end of InnoDB's redo log now; null where the server does not say. */
   readonly redoPosition: number | null;
+  /** What its data are known by. */
+  readonly marks: ImageMarks;
   /** Errors of InnoDB since the start; null where the server does not show its log. */
   readonly innodbErrors: readonly string[] | null;
   /** From the start to the first connection, in milliseconds; null where the server does not say. */

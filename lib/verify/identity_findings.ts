@@ -1,4 +1,5 @@
 /** Whether the server is the recorded one, started on an image, and done with its recovery. Pure. */
+import type { ImageMarks } from "../window/image_marks.ts";
 import type { InstanceRecord, WindowRecord } from "../window/record.ts";
 import type { ImageServer } from "./facts.ts";
 import { found, type VerifyFinding } from "./verdict.ts";
@@ -15,8 +16,16 @@ const ERRORS_MOST = 3;
 /** Whether it is another server: then nothing else of it can be compared. */
 export function isOtherServer(recorded: InstanceRecord, server: ImageServer): boolean {
   if ((recorded.flavor === "mariadb") !== (server.flavor === "mariadb")) return true;
-  return recorded.server_uuid !== null && server.serverUuid !== null &&
-    recorded.server_uuid !== server.serverUuid;
+  return hasOtherTables(recorded, server) ||
+    recorded.server_uuid !== null && server.serverUuid !== null &&
+      recorded.server_uuid !== server.serverUuid;
+}
+
+/** MariaDB has nothing else in its data that is its own; an upgrade makes the table anew. */
+function hasOtherTables(recorded: InstanceRecord, server: ImageServer): boolean {
+  const was = recorded.marks?.system_tables_made_at ?? null;
+  const is = server.marks.system_tables_made_at;
+  return was !== null && is !== null && was !== is && recorded.version === server.version;
 }
 
 /** Who it is, and in what state. */
@@ -33,9 +42,9 @@ export function identityFindings(
       say(
         "record-of-other-server",
         `The server is ${server.label}${
-          uuidOf(server.serverUuid)
+          nameOf(server.serverUuid, server.marks)
         }; the record is of ${recorded.label}${
-          uuidOf(recorded.server_uuid)
+          nameOf(recorded.server_uuid, recorded.marks)
         } on ${recorded.hostname}`,
       ),
     ];
@@ -102,6 +111,7 @@ export function identityFindings(
   return findings;
 }
 
-function uuidOf(uuid: string | null): string {
-  return uuid === null ? "" : ` (${uuid})`;
+function nameOf(uuid: string | null, marks: ImageMarks | null): string {
+  const made = marks?.system_tables_made_at ?? null;
+  return uuid !== null ? ` (${uuid})` : made !== null ? ` (mysql.db made at ${made})` : "";
 }

@@ -61,6 +61,8 @@ function completed(record: WindowRecord): WindowRecord {
     instances: record.instances.map((one) => ({
       ...one,
       innodb_lsn: one.innodb_lsn ?? null,
+      volumes: one.volumes ?? [],
+      marks: one.marks ?? null,
       coordinates: one.coordinates === null ? null : { ...without, ...one.coordinates },
     })),
   };

@@ -5,6 +5,7 @@ import { type Line, type Style, styled } from "../base/styled.ts";
 import { describePosition } from "../window/coordinates.ts";
 import { type InstanceRecord, SCHEMA_VERSION, type WindowRecord } from "../window/record.ts";
 import type { ImageServer, Level, TableChecks } from "./facts.ts";
+import { freezeOf } from "./source_findings.ts";
 import { type WayOn, waysOn } from "./go_on.ts";
 import {
   type ImageVerdict,
@@ -73,6 +74,9 @@ export function verifyJson(report: VerifyReport) {
       locked_at: record.locked_at,
       deadline: record.deadline,
       source_verdict: source?.verdict ?? null,
+      filesystems_frozen_at: source?.filesystems_frozen_at ?? null,
+      filesystems_thawed_at: source?.filesystems_thawed_at ?? null,
+      freeze: freezeOf(source),
     },
     findings: allFindings(report),
     instances: report.instances.map((one) => ({
@@ -91,6 +95,8 @@ export function verifyJson(report: VerifyReport) {
         recovery_ms: one.server.recoveryMs,
       },
       coordinates: { recorded: one.recorded.coordinates, now: one.server?.coordinates ?? null },
+      volumes: one.recorded.volumes,
+      marks: { recorded: one.recorded.marks, now: one.server?.marks ?? null },
       tables: one.tables === null ? null : {
         checked: one.tables.checked,
         total: one.tables.total,

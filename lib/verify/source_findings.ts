@@ -23,7 +23,7 @@ export function sourceVerdict(text: string | null, image: WindowRecord): SourceV
       findings: [
         found(
           "source-verdict-unknown",
-          "The record was written under the lock: whether the lock held until the snapshot was taken is known on the source",
+          "The record was written under the lock, before the filesystems are frozen: whether they were frozen, and the lock held until the snapshot was taken, is known on the source",
           { remedy: "locktables status --json | ssh RESTORED locktables verify --verdict -" },
         ),
       ],
@@ -67,13 +67,44 @@ function endOf(record: WindowRecord): VerifyFinding {
       "source-verdict",
       `The source says that the lock held until ${
         record.released_at ?? "the thaw"
-      }: ${record.verdict}`,
+      }: ${record.verdict}; ${FREEZE_TEXT[freezeOf(record)](record)}`,
     )
     : found(
       "lock-not-held",
       `The source says that the lock did not hold until the thaw: ${record.verdict} (${record.outcome}, ${record.reason})`,
     );
 }
+
+/** Where the freeze of the filesystems was, against the lock. */
+export type FreezePlace = "inside-lock" | "not-inside-lock" | "not-seen" | "unknown";
+
+/** The image itself cannot know it: its record was written before the freeze. */
+export function freezeOf(source: WindowRecord | null): FreezePlace {
+  // Records of earlier versions do not have these times.
+  const { filesystems_frozen_at: frozen = null, filesystems_thawed_at: thawed = null } = source ??
+    {};
+  if (source === null || source.phase !== "closed") return "unknown";
+  if (frozen === null) return "not-seen";
+  const { locked_at: locked, released_at: released } = source;
+  if (locked === null || released === null || frozen < locked || frozen > released) {
+    return "not-inside-lock";
+  }
+  // A release that waits for the thaw follows it, and a thaw hook comes after it.
+  return thawed !== null && thawed <= released ? "inside-lock" : "not-inside-lock";
+}
+
+const FREEZE_TEXT: Readonly<Record<FreezePlace, (record: WindowRecord) => string>> = {
+  "inside-lock": ({ filesystems_frozen_at, filesystems_thawed_at }) =>
+    `the filesystems were frozen at ${filesystems_frozen_at} and thawed at ${filesystems_thawed_at}, inside of the lock`,
+  "not-inside-lock": ({ filesystems_frozen_at, filesystems_thawed_at }) =>
+    `the filesystems were frozen at ${filesystems_frozen_at} and ${
+      filesystems_thawed_at === null
+        ? "not seen to be thawed"
+        : `thawed at ${filesystems_thawed_at}`
+    }, not inside of the lock`,
+  "not-seen": () => "no freeze of the filesystems was seen",
+  "unknown": () => "whether the filesystems were frozen is not known",
+};
 
 /** Every record in the text. */
 function recordsIn(text: string): WindowRecord[] {

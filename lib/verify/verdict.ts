@@ -40,6 +40,9 @@ export const WEIGHTS = {
   "innodb-error": "damage",
   "volume-older": "damage",
   "volume-newer": "damage",
+  "several-volumes": "note",
+  "database-missing": "doubt",
+  "tables-fewer": "note",
   "innodb-errors-unseen": "note",
 
   // Up to which transaction.

@@ -10,6 +10,7 @@ import { checkTables } from "./check_tables.ts";
 import type { ImageServer, Level } from "./facts.ts";
 import { fileFindings } from "./file_findings.ts";
 import { identityFindings, isOtherServer } from "./identity_findings.ts";
+import { markFindings, volumeFindings } from "./mark_findings.ts";
 import { momentFindings } from "./moment_findings.ts";
 import { positionFindings } from "./position_findings.ts";
 import { readDatadir } from "./read_datadir.ts";
@@ -52,6 +53,7 @@ export async function verifyInstance(question: InstanceQuestion): Promise<Verifi
     statements: [],
     ...asked,
     findings: [
+      ...volumeFindings(recorded),
       ...(files?.findings ?? []).filter(({ code }) =>
         !(LEFT_TO_SERVER.includes(code) && showsBinlog(recorded, asked.server ?? null)) &&
         !(BEFORE_SERVER.includes(code) && (asked.server ?? null) !== null)
@@ -122,6 +124,7 @@ async function verifyServer(question: InstanceQuestion, isBinlogProven: boolean)
         ...identity,
         ...positionFindings(recorded, server, { isBinlogProven, isHoldProven }),
         ...momentFindings(recorded, server),
+        ...markFindings(recorded, server),
         ...tableFindings(tables, level, server.seesTables, instance),
       ],
     };

@@ -3,7 +3,9 @@
  * file that was cut off, that another program or a newer version wrote, or that was edited
  * must become "no record" here, and not an error in the middle of a thaw.
  */
+import type { Place } from "../base/look.ts";
 import type { InexactPosition } from "./coordinates.ts";
+import type { ClosedBinlog, DatabaseTables, ImageMarks } from "./image_marks.ts";
 import { SCHEMA_VERSION, type WindowRecord } from "./record.ts";
 import type { Phase } from "./window.ts";
 import { OUTCOMES, type Reason, type ReleaseProof, VERDICTS } from "./verdict.ts";
@@ -86,6 +88,16 @@ const isCoordinates: Check = (value) =>
   // A record of 0.1.0 does not have it.
   orNull(isInexact)(value["inexact"] ?? null);
 
+const isPlace = shaped<Place>({ path: isText, mount_point: isText, device: isText });
+
+const isMarks = shaped<ImageMarks>({
+  closed_binlogs: orNull(listOf(shaped<ClosedBinlog>({ name: isText, bytes: isNumber }))),
+  databases: orNull(listOf(
+    shaped<DatabaseTables>({ name: isText, tables: isNumber, without_transactions: isNumber }),
+  )),
+  system_tables_made_at: orNull(isTime),
+});
+
 const isInstance = shaped<WindowRecord["instances"][number]>({
   name: isText,
   flavor: isText,
@@ -100,8 +112,10 @@ const isInstance = shaped<WindowRecord["instances"][number]>({
   method: isText,
   method_reason: isText,
   data_directories: listOf(isText),
-  // A record of an earlier build does not have it.
+  // A record of an earlier build does not have these three.
   innodb_lsn: (value) => orNull(isNumber)(value ?? null),
+  volumes: (value) => value === undefined || listOf(isPlace)(value),
+  marks: (value) => orNull(isMarks)(value ?? null),
   coordinates: orNull(isCoordinates),
   coordinates_at_release: orNull(isPosition),
   release_proof: orNull(oneOf(PROOFS)),

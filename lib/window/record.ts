@@ -4,6 +4,8 @@
  */
 import type { Coordinates } from "./coordinates.ts";
 import { elapsedMs, type Instant, plus, rfc3339 } from "../base/clock.ts";
+import type { Place } from "../base/look.ts";
+import type { ImageMarks } from "./image_marks.ts";
 import { type Phase, type Window } from "./window.ts";
 import {
   instanceVerdict,
@@ -38,6 +40,10 @@ export interface InstanceRecord {
   readonly data_directories: readonly string[];
   /** The end of InnoDB's redo log on disk shortly before the lock; null where the server does not say. */
   readonly innodb_lsn: number | null;
+  /** Where the data directories were, shortly before the lock: those of several are of one image. */
+  readonly volumes: readonly Place[];
+  /** What else an image of it is known by; null where it was not asked. */
+  readonly marks: ImageMarks | null;
   /** At the lock: what a restore of the image starts from. */
   readonly coordinates: Coordinates | null;
   /** Just before the release. */

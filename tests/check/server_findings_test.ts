@@ -36,6 +36,7 @@ const FACTS: ServerFacts = {
     maxConnections: 151,
     logWriteIntervalS: null,
     redoPosition: null,
+    marks: null,
     appliers: { workers: 0, logsUpdates: true },
     dataDirectories: ["/var/lib/mysql"],
   },

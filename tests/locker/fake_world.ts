@@ -227,6 +227,7 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
         if (refused === null) closed.push(record);
         return refused;
       },
+      volumesOf: () => Promise.resolve([]),
       newestRecords: (most) =>
         guest.history === null
           ? new Promise<never>(() => {})
@@ -412,6 +413,7 @@ function factsOf(name: string, at: number): InstanceFacts {
     maxConnections: 151,
     logWriteIntervalS: null,
     redoPosition: null,
+    marks: null,
     appliers: { workers: 0, logsUpdates: false },
     dataDirectories: [`/var/lib/mysql/${name}`],
   };

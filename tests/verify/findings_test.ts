@@ -1,14 +1,16 @@
 /** What verify makes of facts: who the server is, up to where it goes, what its tables say. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { identityFindings } from "../../lib/verify/identity_findings.ts";
+import { identityFindings, isOtherServer } from "../../lib/verify/identity_findings.ts";
+import { markFindings, volumeFindings } from "../../lib/verify/mark_findings.ts";
 import { momentFindings } from "../../lib/verify/moment_findings.ts";
 import { positionFindings } from "../../lib/verify/position_findings.ts";
 import { recordFindings } from "../../lib/verify/record_findings.ts";
-import { sourceVerdict } from "../../lib/verify/source_findings.ts";
+import { freezeOf, sourceVerdict } from "../../lib/verify/source_findings.ts";
 import { conditionOf } from "../../lib/verify/table_findings.ts";
 import { imageVerdict, type VerifyFinding } from "../../lib/verify/verdict.ts";
 import type { ImageServer } from "../../lib/verify/facts.ts";
+import type { ImageMarks } from "../../lib/window/image_marks.ts";
 import type { InstanceRecord, WindowRecord } from "../../lib/window/record.ts";
 import type { ReplicaPosition } from "../../lib/window/coordinates.ts";
 import { coordinates, imageServer, LOCKED_AT, recordedServer, recordInImage } from "./records.ts";
@@ -411,6 +413,107 @@ Deno.test("the source tells how the window of this image ended, and of no other"
       text ?? "",
     );
   }
+});
+
+Deno.test("where the filesystems were frozen is told by the source alone", () => {
+  const at = (seconds: number) => `2026-11-28T01:00:0${seconds}.000Z`;
+  const closed = (frozen: number | null, thawed: number | null) => ({
+    ...recordInImage(),
+    phase: "closed" as const,
+    released_at: at(5),
+    filesystems_frozen_at: frozen === null ? null : at(frozen),
+    filesystems_thawed_at: thawed === null ? null : at(thawed),
+  });
+  const cases: readonly (readonly [WindowRecord | null, string])[] = [
+    [null, "unknown"],
+    [recordInImage(), "unknown"],
+    [closed(null, null), "not-seen"],
+    [closed(1, 4), "inside-lock"],
+    // Released at the thaw.
+    [closed(1, 5), "inside-lock"],
+    [closed(1, null), "not-inside-lock"],
+    [closed(1, 6), "not-inside-lock"],
+    [closed(6, 7), "not-inside-lock"],
+  ];
+  for (const [record, freeze] of cases) assert.equal(freezeOf(record), freeze);
+  const last = { ...closed(1, 4), outcome: "released", verdict: "application-consistent" };
+  const [finding] = sourceVerdict(JSON.stringify({ last }), recordInImage()).findings;
+  assert.match(finding?.title ?? "", /frozen at .*, inside of the lock$/);
+});
+
+Deno.test("what the server had before the lock is in the image", () => {
+  const closed = (...bytes: readonly number[]) =>
+    bytes.map((count, index) => ({ name: `binlog.00000${index + 1}`, bytes: count }));
+  const files = (...bytes: readonly (number | null)[]) =>
+    bytes.flatMap((count, index) =>
+      count === null ? [] : [{ name: `binlog.00000${index + 1}`, bytes: count, isEncrypted: false }]
+    );
+  const database = (name: string, tables: number) => ({ name, tables, without_transactions: 0 });
+  const marks = (change: Partial<ImageMarks>): ImageMarks => ({
+    closed_binlogs: null,
+    databases: null,
+    system_tables_made_at: null,
+    ...change,
+  });
+  const many = (count: number, tables: number) =>
+    Array.from({ length: count }, (_one, index) => database(`d${index}`, tables));
+  const was = marks({ closed_binlogs: closed(10, 20, 30) });
+  const had = marks({ databases: [database("shop", 5), database("farm", 1)] });
+  const cases: readonly (readonly [
+    ImageMarks | null,
+    Partial<ImageServer>,
+    readonly string[],
+  ])[] = [
+    [null, {}, []],
+    [was, { binlogs: files(10, 20, 30, 1_234) }, []],
+    [was, { binlogs: null }, []],
+    // Purged from the oldest on.
+    [was, { binlogs: files(null, null, 30, 1_234) }, []],
+    [was, { binlogs: files(10, null, 30, 1_234) }, ["binlog-lost"]],
+    [was, { binlogs: files(10, 19, 30, 1_234) }, ["binlog-broken"]],
+    [was, { binlogs: files(11, 21, 29, 1_234) }, ["history-differs"]],
+    [had, { marks: had }, []],
+    [had, { marks: marks({}) }, []],
+    [had, { marks: marks({ databases: [database("shop", 5)] }) }, ["database-missing"]],
+    [had, { marks: marks({ databases: [database("shop", 5)] }), seesTables: false }, []],
+    [had, { marks: marks({ databases: [database("shop", 4), database("farm", 1)] }) }, [
+      "tables-fewer",
+    ]],
+    // A list that is full has no room for a small one.
+    [had, { marks: marks({ databases: many(50, 3) }) }, ["database-missing"]],
+    [marks({ databases: [database("farm", 1)] }), { marks: marks({ databases: many(50, 3) }) }, []],
+  ];
+  for (const [recorded, server, codes] of cases) {
+    const found = markFindings(recordedServer({ marks: recorded }), imageServer(server));
+    assert.deepEqual(found.map(({ code }) => code), codes, JSON.stringify([recorded, server]));
+  }
+});
+
+Deno.test("a MariaDB whose system tables were made at another time is another server", () => {
+  const made = (system_tables_made_at: string | null) => ({
+    closed_binlogs: null,
+    databases: null,
+    system_tables_made_at,
+  });
+  const cases: readonly (readonly [Partial<ImageServer>, boolean])[] = [
+    [{ marks: made(LOCKED_AT) }, false],
+    [{ marks: made(null) }, false],
+    [{ marks: made("2026-01-01T00:00:00.000Z") }, true],
+    // An upgrade makes them anew.
+    [{ marks: made("2026-01-01T00:00:00.000Z"), version: "11.8.2-MariaDB" }, false],
+  ];
+  for (const [server, is] of cases) {
+    const recorded = recordedServer({ marks: made(LOCKED_AT) });
+    assert.equal(isOtherServer(recorded, imageServer(server)), is, JSON.stringify(server));
+  }
+});
+
+Deno.test("files on several filesystems have to be of one snapshot, which is said", () => {
+  const place = (path: string, device: string) => ({ path, mount_point: path, device });
+  const one = recordedServer({ volumes: [place("/data", "8:1"), place("/log", "8:1")] });
+  const two = recordedServer({ volumes: [place("/data", "8:1"), place("/log", "8:17")] });
+  assert.deepEqual(volumeFindings(one), []);
+  assert.match(volumeFindings(two)[0]?.title ?? "", /\/data \(8:1\); \/log on \/log \(8:17\)/);
 });
 
 Deno.test("damage counts before doubt, and doubt before a difference", () => {

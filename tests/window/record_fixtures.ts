@@ -18,6 +18,8 @@ export const INSTANCE: InstanceRecord = {
   method_reason: "auto: MariaDB 10.11.19 has BACKUP STAGE",
   data_directories: ["/var/lib/mysql"],
   innodb_lsn: null,
+  volumes: [],
+  marks: null,
   coordinates: {
     inexact: null,
     ...ALONE,

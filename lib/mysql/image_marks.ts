@@ -1,0 +1,116 @@
+/**
+ * What an image is known by besides its coordinates. Asked before the lock, because nothing of it may
+ * cost time under it, and of an image in the same words: each is the same at the lock.
+ */
+import type { ClosedBinlog, DatabaseTables, ImageMarks } from "../window/image_marks.ts";
+import { driverError } from "./errors.ts";
+import { isAtLeast, type ServerVersion } from "./flavor.ts";
+import { QUERY_LIMIT_MS } from "./limits.ts";
+import type { Row, Session } from "./session.ts";
+
+/** A server keeps binlogs by the thousand; the newest ones tell its history from another's. */
+const BINLOGS_MOST = 20;
+
+/** How many databases are recorded: 64 KiB are reserved for a record, and each takes 100 bytes. */
+export const DATABASES_MOST = 50;
+
+/** Engines that keep rows on disk without transactions: what a lock is for. */
+export const WITHOUT_TRANSACTIONS = ["MyISAM", "MRG_MyISAM", "Aria", "CSV", "ARCHIVE"];
+
+/**
+ * How long the server may count tables, in milliseconds. MariaDB 10.11 takes 90 ms for 10,000, for the
+ * engine is in a file of each; MySQL 9.7 takes 15.
+ */
+const COUNT_LIMIT_MS = 150;
+
+/** The files themselves, in their order; needs the right to see coordinates. */
+export const BINLOGS_STATEMENT = "SHOW /* locktables */ BINARY LOGS";
+
+/** ER_NO_BINARY_LOGGING. */
+export const NO_BINLOG = 1381;
+
+/** Asks for all of it, at most for `countLimitMs` for the tables. Never fails a window. */
+export async function readImageMarks(
+  session: Session,
+  server: ServerVersion,
+  countLimitMs = COUNT_LIMIT_MS,
+): Promise<ImageMarks> {
+  const binlogs = await rowsOf(session, BINLOGS_STATEMENT);
+  const databases = await databasesOf(session, server, countLimitMs);
+  // Where every server has a server_uuid, the age of a table adds nothing.
+  const made = server.flavor === "mariadb" ? await rowsOf(session, MADE) : null;
+  return {
+    closed_binlogs: binlogs === null ? null : closedBinlogs(binlogs),
+    databases,
+    system_tables_made_at: madeAt(made?.[0]?.["made"]),
+  };
+}
+
+/** In the server's own time zone it could be an hour off: it is asked for in seconds since 1970. */
+const MADE = `SELECT /* locktables */ UNIX_TIMESTAMP(create_time) AS made
+ FROM information_schema.tables WHERE table_schema = 'mysql' AND table_name = 'db'`;
+
+/** The moment of so many seconds; null for what is none. */
+export function madeAt(seconds: unknown): string | null {
+  const made = new Date(Number(seconds ?? NaN) * 1_000);
+  return Number.isNaN(made.getTime()) ? null : made.toISOString();
+}
+
+/** All but the one that is being written. */
+function closedBinlogs(rows: readonly Row[]): ClosedBinlog[] {
+  return rows.slice(0, -1).slice(-BINLOGS_MOST).map((row) => ({
+    name: String(row["Log_name"]),
+    bytes: Number(row["File_size"]),
+  }));
+}
+
+/** Tables of each database, the largest first; null where the server cannot bound the question. */
+async function databasesOf(
+  session: Session,
+  server: ServerVersion,
+  limitMs: number,
+): Promise<DatabaseTables[] | null> {
+  const statement = countStatement(server, limitMs);
+  const rows = statement === null
+    ? null
+    : await rowsOf(session, statement, limitMs + QUERY_LIMIT_MS);
+  if (rows === null || rows.length === 0) return null;
+  return rows.map((row) => ({
+    name: String(row["name"]),
+    tables: Number(row["tables"]),
+    without_transactions: Number(row["plain"]),
+  }));
+}
+
+/** max_execution_time came with MySQL 5.7.8; without it a count could keep a window waiting. */
+function countStatement(server: ServerVersion, limitMs: number): string | null {
+  const count = (hint: string) =>
+    `SELECT ${hint}/* locktables */ table_schema AS name, COUNT(*) AS tables,
+ SUM(engine IN ('${WITHOUT_TRANSACTIONS.join("', '")}')) AS plain
+ FROM information_schema.tables WHERE table_type = 'BASE TABLE' AND engine IS NOT NULL
+ AND table_schema NOT IN ('information_schema', 'performance_schema')
+ GROUP BY table_schema ORDER BY COUNT(*) DESC LIMIT ${DATABASES_MOST}`;
+  if (server.flavor === "mariadb") {
+    // A table that somebody has locked is left out when it is not waited for.
+    return `SET STATEMENT max_statement_time=${limitMs / 1_000}, lock_wait_timeout=0 FOR ${
+      count("")
+    }`;
+  }
+  return isAtLeast(server, 5, 7, 8) ? count(`/*+ MAX_EXECUTION_TIME(${limitMs}) */ `) : null;
+}
+
+/** The rows; null where the account may not ask, the time is over, or the server does not know. */
+async function rowsOf(
+  session: Session,
+  sql: string,
+  limitMs = QUERY_LIMIT_MS,
+): Promise<readonly Row[] | null> {
+  try {
+    return await session.query(sql, limitMs);
+  } catch (error) {
+    const { errno } = driverError(error);
+    // Without a number it is no answer at all, which the next question finds out as well.
+    if (errno === undefined) throw error;
+    return errno === NO_BINLOG && sql === BINLOGS_STATEMENT ? [] : null;
+  }
+}
