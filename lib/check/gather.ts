@@ -15,10 +15,10 @@ import {
   gatherDirectories,
   gatherHooks,
   gatherOptionFile,
-  gatherOutlets,
   gatherSync,
   gatherWindow,
 } from "./gather_guest.ts";
+import { gatherOutlets } from "./gather_outlets.ts";
 import { type Context, type Gathered, LOCKER_LIMIT_MS, type OptionFileRead } from "./gathering.ts";
 import { gatherServers } from "./gather_servers.ts";
 

@@ -10,13 +10,10 @@ import { filesIn, guestTree, unsafeProgram } from "../hooks/guest_tree.ts";
 import { readReceipt } from "../hooks/receipt_file.ts";
 import { noSync, SYNC_PROGRAMS } from "../locker/flush.ts";
 import { RESERVED_BYTES } from "../locker/record_file.ts";
-import { historyBackwards } from "../outlets/history.ts";
-import { readUnreported } from "../outlets/unreported.ts";
 import { optionFileReader } from "../options/reader.ts";
 import { fromRefusal } from "./finding.ts";
 import { type Context, type Gathered, seen } from "./gathering.ts";
 import { HOOK_DIRECTORIES, hookFindings } from "./hook_findings.ts";
-import { outletFindings } from "./outlet_findings.ts";
 import { optionFileFindings } from "./option_file_findings.ts";
 import {
   directoryFindings,
@@ -130,9 +127,4 @@ export async function gatherWindow({ now, window }: Context): Promise<Gathered> 
     traces: new Map(traces.flat()),
   };
   return { findings: windowFindings(facts, now) };
-}
-
-export function gatherOutlets({ now }: Context): Promise<Gathered> {
-  const facts = { history: [...historyBackwards()], unreported: readUnreported() };
-  return Promise.resolve({ findings: outletFindings(facts, now) });
 }

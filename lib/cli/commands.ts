@@ -1,6 +1,6 @@
 /** Every command, with its options and its page of the help. */
 import { formatDuration } from "../base/duration.ts";
-import { CALLER_TABLE, CALLERS } from "../callers/table.ts";
+import { type Caller, CALLER_TABLE, CALLERS } from "../callers/table.ts";
 import { hookCallOf, hookNamesOf } from "../callers/call.ts";
 import { helpOf, namesOf, overview } from "./help.ts";
 import { sayUnknown } from "../commands/plugin.ts";
@@ -41,7 +41,20 @@ const json = flag("--json", "Print one JSON object instead of sentences");
 
 const dryRun = flag("--dry-run", "Say exactly what would be done, and do nothing");
 
-const callers = choiceArguments("CALLER", CALLERS, WHO);
+/** What install and uninstall know besides callers; as in `lib/commands/install_metrics.ts`. */
+const PROMETHEUS = "prometheus";
+
+const callers = choiceArguments(
+  "CALLER",
+  [...CALLERS, PROMETHEUS],
+  `${WHO}; or ${PROMETHEUS}, which reads the windows' numbers`,
+);
+
+/** The callers among them, each once, and whether the metrics are meant. */
+function chosenOf(words: readonly (Caller | typeof PROMETHEUS)[]) {
+  const isCaller = (word: typeof words[number]): word is Caller => word !== PROMETHEUS;
+  return { chosen: [...new Set(words.filter(isCaller))], metrics: words.includes(PROMETHEUS) };
+}
 
 /** `--caller`, with what it is good for in this command. */
 function callerOption(purpose: string) {
@@ -319,10 +332,15 @@ paths, its rules and its limits. Files that it did not create are never
 overwritten (exit 22, names the file). It makes directories, sets the caller's
 switches, and prints what it cannot do itself. Safe to repeat.
 
+With prometheus it writes the windows' numbers where node_exporter's textfile
+collector looks (metrics_file in [locktables]), and check sees that they stay
+fresh there.
+
 Exit 0: the hooks are in place, and have been verified.
 
 Examples: ${PROGRAM} install vmware
-          ${PROGRAM} install qemu --direct --dry-run`,
+          ${PROGRAM} install qemu --direct --dry-run
+          ${PROGRAM} install prometheus`,
     parser: fields({
       callers,
       list: flag("--list", "Show every caller, and install nothing"),
@@ -334,19 +352,24 @@ Examples: ${PROGRAM} install vmware
     run: async ({ callers, list, dryRun, replace, legacy, direct }) => {
       const { install, listCallers } = await import("../commands/install.ts");
       if (list) return await listCallers();
-      const chosen = [...new Set(callers)];
-      if (chosen.length === 0) {
+      const { chosen, metrics } = chosenOf(callers);
+      if (callers.length === 0) {
         await listCallers();
-        return await refuse(`No CALLER: ${CALLERS.join(", ")}.`, "install ");
+        return await refuse(`No CALLER: ${CALLERS.join(", ")}, ${PROMETHEUS}.`, "install ");
       }
       const options = [...(legacy ? ["--legacy"] : []), ...(direct ? ["--direct"] : [])];
       const stray = options.find((name) =>
         !chosen.some((caller) => CALLER_TABLE[caller].forms.some((form) => form.option === name))
       );
       if (stray !== undefined) {
-        return await refuse(`${stray} is not for ${chosen.join(", ")}.`, "install ");
+        return await refuse(`${stray} is not for ${callers.join(", ")}.`, "install ");
       }
-      return await install({ callers: chosen, formOptions: options, replace, dryRun });
+      const hooks = chosen.length === 0
+        ? 0
+        : await install({ callers: chosen, formOptions: options, replace, dryRun });
+      if (hooks !== 0 || !metrics) return hooks;
+      const { installMetrics } = await import("../commands/install_metrics.ts");
+      return await installMetrics(dryRun);
     },
   }),
   define({
@@ -367,7 +390,8 @@ Exit 0: done, or there was nothing to do.`,
     isGranted: true,
     run: async ({ callers, dryRun, force }) => {
       const { uninstall } = await import("../commands/uninstall.ts");
-      return await uninstall({ callers: [...new Set(callers)], force, dryRun });
+      const { chosen, metrics } = chosenOf(callers);
+      return await uninstall({ callers: chosen, metrics, force, dryRun });
     },
   }),
   define({

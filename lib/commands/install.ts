@@ -8,14 +8,13 @@ import { dryRunText, listText, stepsText } from "../install/text.ts";
 import { complainOf, sayAll } from "../base/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
 import { rfc3339, systemClock } from "../base/clock.ts";
-import { diskAnswered } from "../base/disk.ts";
 import { unusable } from "../base/files.ts";
-import { effectiveUser } from "../base/look.ts";
-import { applySteps, guestTree, StepError, unsafeProgram } from "../hooks/guest_tree.ts";
-import { STATE_DIR } from "../base/paths.ts";
-import { readReceipt, removeReceipt, writeReceipt } from "../hooks/receipt_file.ts";
+import { applySteps, guestTree, StepError } from "../hooks/guest_tree.ts";
+import { readReceipt, restoreReceipt, writeReceipt } from "../hooks/receipt_file.ts";
 import { VERSION } from "../base/version.ts";
 import { textOf } from "../base/styled.ts";
+import { metricsLines } from "./install_metrics.ts";
+import { prepare } from "./prepare_install.ts";
 import { terminalPaint } from "./terminal.ts";
 
 /** What to install. */
@@ -51,10 +50,7 @@ export async function install(options: InstallOptions): Promise<ExitCode> {
     // First the receipt: what an installation that is cut short has changed can be undone.
     const refused = writeReceipt(receipt) ?? perform(steps);
     if (refused !== null) {
-      const undone = before.installs.length === 0
-        ? (removeReceipt(receipt), null)
-        : writeReceipt(before);
-      return await complainOf(undone ?? refused);
+      return await complainOf(restoreReceipt(before, receipt) ?? refused);
     }
     // Looked at again: everything is where it should be when there is nothing left to do.
     const after = planAll(requests, guestTree, receipt);
@@ -93,37 +89,13 @@ export async function listCallers(): Promise<ExitCode> {
   const isHere = ({ name, agents }: CallerFacts) =>
     agents.some((path) => guestTree.look(path) !== null) ||
     known.installs.some(({ caller }) => caller === name);
-  const list = listText(Object.values(CALLER_TABLE), isHere, known, Deno.execPath());
+  const list = [
+    ...listText(Object.values(CALLER_TABLE), isHere, known, Deno.execPath()),
+    [],
+    ...await metricsLines(known),
+  ];
   await sayAll(textOf(list, terminalPaint()));
   return EXIT.ok;
-}
-
-/** What every change of hooks begins with: root, a program that may be started, a receipt. */
-export async function prepare(
-  command: "install" | "uninstall",
-): Promise<{ readonly receipt: Receipt; readonly program: string } | Refusal> {
-  if (effectiveUser() !== 0) {
-    return refusal(
-      EXIT.badSetup,
-      "not-root",
-      `${command} must run as root`,
-      `Run: sudo locktables ${command}`,
-    );
-  }
-  const program = Deno.execPath();
-  const unsafe = command === "install" ? unsafeProgram(program) : null;
-  if (unsafe !== null) {
-    return refusal(
-      EXIT.badSetup,
-      "program-unsafe",
-      `Hooks run ${program} as root, but ${unsafe.path} ${unsafe.why}`,
-      `Leave it to root alone: ${unsafe.remedy}`,
-    );
-  }
-  // Nothing is begun on a frozen disk: who waits there is stopped, and would leave a part of it.
-  await diskAnswered(STATE_DIR);
-  const receipt = readReceipt();
-  return isRefusal(receipt) ? receipt : { receipt, program };
 }
 
 /** Does the steps; a refusal where one failed and those before it were undone. */

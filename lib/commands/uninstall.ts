@@ -1,5 +1,8 @@
 /** uninstall: takes the hooks away and puts back what was there before, by the receipt. */
 import type { Caller } from "../callers/table.ts";
+import { removeIfThere } from "../base/files.ts";
+import { OPTION_FILE } from "../base/paths.ts";
+import type { Plan } from "../install/steps.ts";
 import { planUninstall } from "../install/plan_uninstall.ts";
 import { askLocker } from "../locker/control_client.ts";
 import { dryRunText, stepsText } from "../install/text.ts";
@@ -7,7 +10,9 @@ import { complainOf, sayAll } from "../base/print.ts";
 import { EXIT, type ExitCode, isRefusal } from "../base/refusal.ts";
 import { guestTree } from "../hooks/guest_tree.ts";
 import { removeReceipt, writeReceipt } from "../hooks/receipt_file.ts";
-import { perform, prepare } from "./install.ts";
+import { perform } from "./install.ts";
+import { PROMETHEUS } from "./install_metrics.ts";
+import { prepare } from "./prepare_install.ts";
 import { openSince } from "./pre_freeze.ts";
 
 /** Longest wait for a locker to say since when it holds, in milliseconds. */
@@ -15,8 +20,9 @@ const STATUS_LIMIT_MS = 2_000;
 
 /** What to uninstall. */
 export interface UninstallOptions {
-  /** Empty: everything. */
+  /** Empty, and without the metrics: everything. */
   readonly callers: readonly Caller[];
+  readonly metrics: boolean;
   readonly force: boolean;
   readonly dryRun: boolean;
 }
@@ -29,33 +35,53 @@ export async function uninstall(options: UninstallOptions): Promise<ExitCode> {
   const running = await askLocker("status", STATUS_LIMIT_MS);
   if (running.kind !== "no-locker") return await complainOf(openSince(running));
   const { receipt } = ready;
-  const callers = options.callers.length === 0 ? null : options.callers;
-  const plan = planUninstall({ callers, force: options.force }, guestTree, receipt);
-  if (isRefusal(plan)) return await complainOf(plan);
-  const isNone = plan.receipt.installs.length === receipt.installs.length;
+  const isEverything = options.callers.length === 0 && !options.metrics;
+  const callers = isEverything ? null : options.callers;
+  const planned = planUninstall({ callers, force: options.force }, guestTree, receipt);
+  if (isRefusal(planned)) return await complainOf(planned);
+  const metrics = isEverything || options.metrics ? receipt.metrics : null;
+  const plan = metrics === null ? planned : withoutMetrics(planned, metrics.file);
+  const isNone = metrics === null && plan.receipt.installs.length === receipt.installs.length;
   if (isNone) {
+    const names = [...options.callers, ...(options.metrics ? [PROMETHEUS] : [])];
     await sayAll(
-      `Nothing to do: no hooks are installed${
-        callers === null ? "" : ` for ${callers.join(" and ")}`
+      `Nothing to do: ${
+        isEverything ? "no hooks are installed" : `nothing is installed for ${names.join(" and ")}`
       }.`,
     );
     return EXIT.ok;
   }
   if (options.dryRun) {
-    await sayAll(["Would uninstall:", ...dryRunText(plan.steps)].join("\n"));
+    const files = metrics === null ? [] : [`  remove      ${metrics.file}`];
+    await sayAll(["Would uninstall:", ...dryRunText(plan.steps), ...files].join("\n"));
     return EXIT.ok;
   }
   const refused = perform(plan.steps);
   if (refused !== null) return await complainOf(refused);
-  const isLast = plan.receipt.installs.length === 0;
+  if (metrics !== null) removeIfThere(metrics.file);
+  const isLast = plan.receipt.installs.length === 0 && plan.receipt.metrics === null;
   const unwritten = isLast ? null : writeReceipt(plan.receipt);
   if (unwritten !== null) return await complainOf(unwritten);
   const removed = isLast ? removeReceipt(plan.receipt) : [];
   await sayAll([
     "Uninstalled:",
     ...stepsText(plan.steps, true),
+    ...(metrics === null ? [] : [`  removed     ${metrics.file}`]),
     ...removed.map((path) => `  removed     ${path}`),
     ...plan.told.map((one) => `  ${one}`),
   ].join("\n"));
   return EXIT.ok;
+}
+
+/** The same, and the metrics go. */
+function withoutMetrics(plan: Plan, file: string): Plan {
+  const { receipt, told } = plan;
+  return {
+    ...plan,
+    receipt: { ...receipt, metrics: null },
+    told: receipt.installs.length === 0 ? told : [
+      ...told,
+      `The next window writes ${file} again, while its directory is there; metrics_file=off in [locktables] of ${OPTION_FILE} ends that`,
+    ],
+  };
 }

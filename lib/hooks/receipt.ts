@@ -2,7 +2,17 @@
  * The receipt: what install changed, so that uninstall leaves the guest as it was and check sees
  * what became of it. Pure.
  */
-import { array, boolean, literal, nullable, number, object, safeParse, string } from "zod/mini";
+import {
+  _default,
+  array,
+  boolean,
+  literal,
+  nullable,
+  number,
+  object,
+  safeParse,
+  string,
+} from "zod/mini";
 import { CALLERS } from "../callers/table.ts";
 
 /** Format of {@linkcode Receipt}. */
@@ -32,6 +42,11 @@ const SCHEMA = object({
   schema_version: literal(SCHEMA_VERSION),
   /** Directories of our own that were not there before the first install. */
   own_directories: array(string()),
+  /** The file for Prometheus, which every window writes anew; receipts of earlier versions have none. */
+  metrics: _default(
+    nullable(object({ file: string(), version: string(), installed_at: string() })),
+    null,
+  ),
   installs: array(object({
     caller: literal(CALLERS),
     form: string(),
@@ -62,7 +77,12 @@ export function isUntouched(file: InstalledFile, sha256: string): boolean {
 
 /** A receipt without any install. `ownDirectories`: ours that are not there yet. */
 export function emptyReceipt(ownDirectories: readonly string[]): Receipt {
-  return { schema_version: SCHEMA_VERSION, own_directories: [...ownDirectories], installs: [] };
+  return {
+    schema_version: SCHEMA_VERSION,
+    own_directories: [...ownDirectories],
+    metrics: null,
+    installs: [],
+  };
 }
 
 /** A receipt from its text; null where it is not one, damaged or of a later format. */

@@ -54,6 +54,13 @@ export function writeReceipt(receipt: Receipt): Refusal | null {
   }
 }
 
+/** Puts back the receipt of before a change that failed. */
+export function restoreReceipt(before: Receipt, attempted: Receipt): Refusal | null {
+  if (before.installs.length > 0 || before.metrics !== null) return writeReceipt(before);
+  removeReceipt(attempted);
+  return null;
+}
+
 /**
  * The last hook is gone: takes away the receipt, and the directories of ours that were not there
  * before the first install, with what windows left in them. Returns what was removed.

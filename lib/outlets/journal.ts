@@ -11,6 +11,13 @@ import { type JournalEntry, journalText, TAG } from "./journal_entry.ts";
 /** Where systemd's journal listens: without it `logger --journald` logs nothing, and says nothing. */
 const JOURNAL_SOCKET = "/run/systemd/journal/socket";
 
+/** Where a log daemon listens: systemd's journal, and any other one. */
+export const LOG_SOCKETS: readonly string[] = [
+  JOURNAL_SOCKET,
+  "/run/systemd/journal/dev-log",
+  "/dev/log",
+];
+
 /** Longest time for one `logger`: it sends a datagram. */
 const LOGGER_LIMIT_MS = 3_000;
 

@@ -1,11 +1,14 @@
 /** Whether people hear of windows, as check sees it. */
 import assert from "node:assert/strict";
-import { outletFindings } from "../../lib/check/outlet_findings.ts";
+import { type OutletFacts, outletFindings } from "../../lib/check/outlet_findings.ts";
+import type { FileLook } from "../../lib/base/look.ts";
 import type { WindowRecord } from "../../lib/window/record.ts";
 import { daysBefore, EXPIRED, GOOD } from "../outlets/records.ts";
 
 /** A day and an hour after {@linkcode GOOD}. */
 const NOW = { monoMs: 0, wallMs: Date.UTC(2026, 0, 3, 4) };
+
+const QUIET: OutletFacts = { history: [], unreported: [], log: null, metrics: null };
 
 function night(ago: number, record = GOOD): WindowRecord {
   return daysBefore(ago, record);
@@ -62,7 +65,7 @@ const CASES:
 
 for (const [name, history, title] of CASES) {
   Deno.test(`check ${title === undefined ? "says nothing of" : "warns of"} ${name}`, () => {
-    const findings = outletFindings({ history, unreported: [] }, NOW);
+    const findings = outletFindings({ ...QUIET, history }, NOW);
     assert.deepEqual(
       findings.map(({ code }) => code),
       title === undefined ? [] : ["image-overdue"],
@@ -76,9 +79,72 @@ Deno.test("check warns of each outlet that failed", () => {
     outlet: "notify",
     why: "exit 1",
   }] as const;
-  const findings = outletFindings({ history: [], unreported }, NOW);
+  const findings = outletFindings({ ...QUIET, unreported }, NOW);
   assert.deepEqual(findings.map(({ code, title }) => [code, title]), [
     ["not-reported", "The last window could not be reported (journal): It hangs"],
     ["not-reported", "The last window could not be reported (notify): exit 1"],
   ]);
+});
+
+const LOGGER: FileLook = { kind: "file", mode: 0o755, uid: 0, changedMs: 0 };
+
+Deno.test("check warns where windows cannot be logged, before the first one, too", () => {
+  const cases: readonly (readonly [log: OutletFacts["log"], title: RegExp | null])[] = [
+    [null, null],
+    [{ logger: LOGGER, sockets: ["/dev/log"] }, null],
+    [
+      { logger: LOGGER, sockets: [] },
+      /no log daemon listens at .* or \/dev\/log\. Start one; or set/,
+    ],
+    [{ logger: null, sockets: ["/dev/log"] }, /\/usr\/bin\/logger is not there\. It is part of/],
+    [{ logger: { ...LOGGER, mode: 0o644 }, sockets: [] }, /logger is not executable/],
+  ];
+  for (const [log, title] of cases) {
+    const findings = outletFindings({ ...QUIET, log }, NOW);
+    assert.deepEqual(findings.map(({ code }) => code), title === null ? [] : ["log-unreachable"]);
+    if (title !== null) assert.match(findings[0]?.title ?? "", title);
+  }
+});
+
+Deno.test("check warns of metrics that are older than the last window, gone, or not to be read", () => {
+  const path = "/var/lib/prometheus/node-exporter/locktables.prom";
+  const fresh = { ...LOGGER, mode: 0o644, changedMs: Date.parse(GOOD.closed_at ?? "") + 100 };
+  const old = { ...fresh, changedMs: fresh.changedMs - 60_000 };
+  const usual = { path, look: fresh, isInstalled: true, closed: [] };
+  const cases: readonly (readonly [
+    metrics: NonNullable<OutletFacts["metrics"]>,
+    history: readonly WindowRecord[],
+    code: string | null,
+    title?: RegExp,
+  ])[] = [
+    [usual, [GOOD], null],
+    [
+      { ...usual, look: old },
+      [GOOD],
+      "metrics-stale",
+      /is of 2026-01-02T02:59:03\.2.*, and the last/,
+    ],
+    [{ ...usual, look: old }, [REHEARSED], null],
+    [{ ...usual, look: old }, [], null],
+    // A report may be under way.
+    [
+      { ...usual, look: old },
+      [{ ...GOOD, closed_at: new Date(NOW.wallMs - 60_000).toISOString() }],
+      null,
+    ],
+    [{ ...usual, look: null }, [GOOD], "metrics-stale", /was installed and is not there any more/],
+    // The next window makes it.
+    [{ ...usual, look: null, isInstalled: false }, [GOOD], null],
+    [
+      { ...usual, closed: ["/var/lib/prometheus", path] },
+      [],
+      "metrics-unreadable",
+      /: \/var\/lib\/prometheus and .*locktables\.prom is for its owner alone/,
+    ],
+  ];
+  for (const [metrics, history, code, title] of cases) {
+    const findings = outletFindings({ ...QUIET, history, metrics }, NOW);
+    assert.deepEqual(findings.map((one) => one.code), code === null ? [] : [code]);
+    if (title !== undefined) assert.match(findings[0]?.title ?? "", title);
+  }
 });

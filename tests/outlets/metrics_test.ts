@@ -204,6 +204,54 @@ Deno.test("metrics_file says where, by a link of root's, or that there is none",
     assert.equal(files.stdout, `/var/lib/collector:\ndb.prom\n\n${parentOf(DEBIANS)}:\n`);
   }));
 
+Deno.test("install prometheus writes the file at once, and uninstall takes it along", () =>
+  inGuest(async ({ sandbox, locktables, ...guest }) => {
+    const refused = await locktables("install", "prometheus");
+    assert.equal(refused.code, 22);
+    assert.match(refused.stderr, /^locktables: No directory of node_exporter's .*apt-get install/);
+    await sandbox.sh(`mkdir -p ${parentOf(DEBIANS)}`);
+    assert.match(
+      (await locktables("install", "prometheus", "--dry-run")).stdout,
+      new RegExp(
+        `^Would install metrics for Prometheus:\n {2}write {7}${DEBIANS} \\(0644\\)$`,
+        "m",
+      ),
+    );
+    assert.equal(await sandbox.exists(DEBIANS), false);
+    for (const _ of ["first", "again"]) {
+      const installed = await locktables("install", "prometheus");
+      assert.equal(installed.code, 0, installed.stderr);
+      assert.match(
+        installed.stdout,
+        new RegExp(`wrote +${DEBIANS} .*locktables\\.rules\\.yml`, "s"),
+      );
+      // Before the first window, so that an alert can miss one.
+      assert.match(await sandbox.read(DEBIANS), /^locktables_build_info\{version="[^"]+"\} 1$/m);
+    }
+    assert.equal((await sandbox.sh(`stat -c %a ${DEBIANS}`)).stdout, "644\n");
+    assert.match(
+      (await locktables("install", "--list")).stdout,
+      new RegExp(`^prometheus: .* \\[installed: ${DEBIANS}, version`, "m"),
+    );
+    // Beside hooks: each goes alone, and the last one with the receipt.
+    assert.equal((await locktables("install", "vmware", "prometheus")).code, 0);
+    const hooks = await locktables("uninstall", "vmware");
+    assert.equal(hooks.code, 0, hooks.stderr);
+    assert.equal(await sandbox.exists(DEBIANS), true);
+    const metrics = await locktables("uninstall", "prometheus");
+    assert.match(metrics.stdout, new RegExp(`^ {2}removed {5}${DEBIANS}$`, "m"));
+    assert.equal((await sandbox.sh(`ls -A ${parentOf(DEBIANS)}`)).stdout, "");
+    assert.equal(await sandbox.exists("/var/lib/locktables/receipt.json"), false);
+    assert.match(
+      (await locktables("uninstall", "prometheus")).stdout,
+      /^Nothing to do: nothing is installed for prometheus\.$/m,
+    );
+    await sandbox.writeFile("/root/.my.cnf", "[locktables]\nmetrics_file=off\n");
+    const off = await locktables("install", "prometheus");
+    assert.deepEqual([off.code, /metrics_file is off/.test(off.stderr)], [22, true]);
+    await guest.assertNothingLeft();
+  }));
+
 Deno.test("uninstall takes the metrics away with the last hook", () =>
   inGuest(async (guest) => {
     const { sandbox, locktables } = guest;

@@ -1,4 +1,5 @@
 /** Every way that the tests know to get a finding of `check` on a server that stands alone. */
+import { HISTORY_FILE, METRICS_FILES, parentOf } from "../../lib/base/paths.ts";
 import { growOld } from "../support/aged.ts";
 import { openStateDisk } from "../support/state_disk.ts";
 import { FLAVORS, onlyLocker } from "../support/guest.ts";
@@ -18,6 +19,8 @@ const BLIND: Readonly<Record<Flavor, string>> = {
   mariadb: "RELOAD, BINLOG MONITOR",
   mysql: "FLUSH_TABLES, REPLICATION CLIENT",
 };
+
+const METRICS_DIR = parentOf(METRICS_FILES[0] ?? "");
 
 const ACCOUNT = "'o''hara'@'localhost'";
 const LOGIN = `[client]\nuser="o'hara"\npassword=s3cret\n`;
@@ -756,6 +759,41 @@ const WINDOWS: readonly CheckCase[] = [
       "umount /usr/bin/logger; locktables rehearse --hold 0s; sleep 2",
     ),
     remedy: "none",
+  },
+  {
+    code: "log-unreachable",
+    name: "logger cannot be started",
+    flavors: ["mariadb"],
+    given: script("mount --bind /etc/passwd /usr/bin/logger", "umount /usr/bin/logger"),
+    remedy: "none",
+  },
+  {
+    code: "metrics-stale",
+    name: "the last window is not in the metrics",
+    flavors: ["mariadb"],
+    given: script(
+      `mkdir -p ${METRICS_DIR} && locktables install prometheus
+      locktables pre-freeze && locktables post-thaw
+      for _ in 1 2 3 4 5 6 7 8 9 10; do
+        grep -q last_window_end ${METRICS_DIR}/locktables.prom && break || sleep 0.5
+      done
+      touch -d '1 hour ago' ${METRICS_DIR}/locktables.prom
+      sed -i 's/"closed_at":"[^"]*/"closed_at":"'"$(date -u -d '-10 minutes' +%FT%TZ)"/ ${HISTORY_FILE}`,
+      `locktables uninstall prometheus; rm -rf ${METRICS_DIR} ${HISTORY_FILE}`,
+    ),
+    remedy: 0,
+    says: /^locktables install prometheus$/,
+  },
+  {
+    code: "metrics-unreadable",
+    name: "the metrics are root's alone",
+    flavors: ["mariadb"],
+    given: script(
+      `mkdir -p ${METRICS_DIR} && locktables install prometheus
+      chmod 0600 ${METRICS_DIR}/locktables.prom`,
+      `locktables uninstall prometheus; rm -rf ${METRICS_DIR}`,
+    ),
+    remedy: 0,
   },
   {
     code: "run-leftovers",

@@ -176,6 +176,8 @@ if [ -e /tmp/mysql.sock ]; then mount --bind /dev/null /tmp/mysql.sock; fi
 # What a guest logs is nothing for the machine's syslog; its logger works, as on any guest.
 if [ -S /dev/log ]; then mount --bind /dev/null /dev/log; fi
 mount --bind /usr/bin/true /usr/bin/logger
+mkdir -p /run/systemd/journal
+: > /run/systemd/journal/dev-log
 # The rest of the machine cannot be written to from here; /tmp can.
 mount --bind /tmp /tmp
 mount -o remount,bind,ro /
