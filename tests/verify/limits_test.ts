@@ -85,7 +85,8 @@ for (const flavor of ["mariadb", "mysql"] as const) {
         const expired = status.replace('"outcome": "released"', '"outcome": "expired"')
           .replaceAll('"verdict": "application-consistent"', '"verdict": "crash-consistent"');
         const [code, codes] = await told(expired);
-        assert.equal(code, 30);
+        // On a busy machine its own limit comes first, and it says so.
+        assert.equal(code, codes.includes("tables-unchecked") ? 32 : 30, codes.join());
         assert.ok(codes.includes("lock-not-held"), codes.join());
         assert.equal((await told("not JSON"))[0], 32);
         const elsewhere = await restored.verify("--verdict", "/tmp/status.json");
