@@ -12,7 +12,6 @@ import { isGoodEnd, isUnseenEnd } from "../window/verdict.ts";
 import { atMost } from "../base/at_most.ts";
 import { systemClock } from "../base/clock.ts";
 import { silentDisk } from "../base/disk.ts";
-import { hasEnded } from "../base/ended.ts";
 import { runErrand, sendErrand } from "../base/errand.ts";
 import { SYNC_PROGRAMS } from "../locker/flush.ts";
 import { exists, readIfThere, removeIfThere } from "../base/files.ts";
@@ -128,16 +127,16 @@ export async function closeFreezeWindow(isAborted: boolean): Promise<Closing> {
   const deadline = performance.now() + STARTING_LIMIT_MS;
   while (true) {
     const closing = await closeByLocker(word);
-    if (closing !== null && closing !== "ended") return closing;
+    if (closing !== null && closing !== "killed") return closing;
     if (!exists(RUN_DIR)) return { kind: "nothing" };
     const right = await takeOpeningRight();
     if (isRefusal(right)) return { kind: "no-answer", detail: `${right.summary}. ${right.hint}` };
     if (right !== null) {
       try {
-        if (closing === "ended") return await closeWithoutLocker("sessions may be open");
+        if (closing === "killed") return await closeWithoutLocker("sessions may be open");
         // Asked again: a pre-freeze may just have finished. With the right none can begin.
         const closed = await closeByLocker(word);
-        return closed === null || closed === "ended" ? await closeWithoutLocker() : closed;
+        return closed === null || closed === "killed" ? await closeWithoutLocker() : closed;
       } finally {
         right.release();
       }
@@ -168,31 +167,24 @@ function releaseBlindly(untrusted: Refusal): Refusal {
   };
 }
 
-/**
- * Has the locker close the window; null where there is no locker, `ended` where it has ended and the
- * kernel still keeps its sockets.
- */
-async function closeByLocker(word: ControlWord): Promise<Closing | "ended" | null> {
+/** Has the locker close the window; null where there is no locker. */
+async function closeByLocker(word: ControlWord): Promise<Closing | "killed" | null> {
   const answer = await askLocker(word, VERDICT_LIMIT_MS);
   switch (answer.kind) {
     case "answered":
       await atMost(answer.gone, END_LIMIT_MS, null);
       return { kind: "closed", record: answer.record };
     case "no-answer":
-      if (isLockerEnded()) return "ended";
       // When it can work again it finds this and releases at once.
       removeIfThere(WAIT_FOR_SNAPSHOT);
       return { kind: "no-answer", detail: await cutSilentLocker() };
+    case "killed":
+      return "killed";
     case "no-locker":
       return null;
     default:
       return answer satisfies never;
   }
-}
-
-function isLockerEnded(): boolean {
-  const window = parseRecord(readIfThere(WINDOW_FILE));
-  return window !== null && hasEnded(window.locker_pid);
 }
 
 /** The locker is gone: what it wrote down in /run says how the window ended, or that it died. */

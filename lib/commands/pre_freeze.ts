@@ -217,6 +217,14 @@ function refusedAs(refusal: Refusal): Opening {
 
 /** The refusal while a window is open, with since when and until when. */
 export function openSince(running: ControlAnswer): Refusal {
+  if (running.kind === "killed") {
+    return refusal(
+      EXIT.windowOpen,
+      "window-open",
+      "A window is not closed yet, and its locker was killed while a disk was frozen",
+      "Close it with: locktables post-thaw",
+    );
+  }
   const record = running.kind === "answered" ? running.record : null;
   const since = record === null ? "" : `, since ${record.opened_at}`;
   const until = record?.deadline ? `, until ${record.deadline} at the latest` : "";

@@ -5,8 +5,11 @@
  */
 import type { WindowRecord } from "../window/record.ts";
 import { atMost } from "../base/at_most.ts";
+import { hasEnded } from "../base/ended.ts";
+import { readIfThere } from "../base/files.ts";
 import { chunksOf, linesOf } from "../base/lines.ts";
-import { LOCKER_SOCKET } from "../base/paths.ts";
+import { LOCKER_SOCKET, WINDOW_FILE } from "../base/paths.ts";
+import { parseRecord } from "../window/parse_record.ts";
 
 /** What can be asked of a locker. */
 export type ControlWord =
@@ -31,6 +34,8 @@ export type ControlAnswer =
   | { readonly kind: "answered"; readonly record: WindowRecord; readonly gone: Promise<unknown> }
   /** No process listens: there is no locker. */
   | { readonly kind: "no-locker" }
+  /** It was killed, and the kernel keeps its sockets until a disk is thawed. */
+  | { readonly kind: "killed" }
   /** A locker is there but did not answer in time (stopped, or starved). */
   | { readonly kind: "no-answer" };
 
@@ -58,7 +63,7 @@ export async function askLocker(word: ControlWord, limitMs: number): Promise<Con
   const line = heard === HEARD ? await atMost(lines.next().catch(() => ""), limitMs, null) : heard;
   if (line === null) {
     connection.close();
-    return { kind: "no-answer" };
+    return isLockerEnded() ? { kind: "killed" } : { kind: "no-answer" };
   }
   // A locker that dies in the middle of its answer is no locker any more.
   if (line === "") {
@@ -70,4 +75,9 @@ export async function askLocker(word: ControlWord, limitMs: number): Promise<Con
     record: JSON.parse(line) as WindowRecord,
     gone: lines.next().catch(() => "").finally(() => connection.close()),
   };
+}
+
+function isLockerEnded(): boolean {
+  const window = parseRecord(readIfThere(WINDOW_FILE));
+  return window !== null && hasEnded(window.locker_pid);
 }

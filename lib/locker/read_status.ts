@@ -5,7 +5,7 @@ import { isBelieved, RUN_DIRECTORY, STATE_DIRECTORY } from "../base/private_dire
 import { HISTORY_FILE, RECORD_FILE, WINDOW_FILE } from "../base/paths.ts";
 import { parseRecord } from "../window/parse_record.ts";
 import { recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
-import { askLocker } from "./control_client.ts";
+import { askLocker, type ControlAnswer } from "./control_client.ts";
 
 /** What there is. */
 export interface WindowState {
@@ -17,6 +17,14 @@ export interface WindowState {
   /** What a locker has left in /run, as it stands there. */
   readonly left: WindowRecord | null;
 }
+
+/** One that was killed is none, whatever the kernel still keeps of it. */
+const LOCKERS = {
+  "answered": "running",
+  "no-locker": "no-locker",
+  "killed": "no-locker",
+  "no-answer": "no-answer",
+} as const satisfies Record<ControlAnswer["kind"], WindowState["locker"]>;
 
 /**
  * Reads it. What is in a directory that is not root's alone is not believed.
@@ -40,7 +48,7 @@ export async function readWindowState(now: Instant, limitMs: number): Promise<Wi
     ? parseRecord(lastLine(isStateOurs ? readIfThere(HISTORY_FILE) : null))
     : recorded;
   const last = window === null ? closed ?? before : before;
-  return { locker: answer.kind === "answered" ? "running" : answer.kind, window, last, left };
+  return { locker: LOCKERS[answer.kind], window, last, left };
 }
 
 function lastLine(text: string | null): string | null {

@@ -309,7 +309,8 @@ const CASES: readonly Case[] = [
     },
   },
   {
-    name: "a locker that is killed while its call waits leaves no lock after the thaw",
+    name:
+      "a locker that is killed while its call waits is reported as killed, and leaves no lock after the thaw",
     async run(guest) {
       const { tools, write } = freezingTools(guest, untilHook);
       assert.equal(await tools.start(), true);
@@ -319,6 +320,19 @@ const CASES: readonly Case[] = [
         async () => (await guest.status()).window?.filesystems_frozen_at !== null,
       );
       Deno.kill(await guest.lockerPid(), "SIGKILL");
+      // The kernel keeps its sockets, which answer nobody.
+      const [seen, checked, second] = await Promise.all([
+        guest.status(),
+        guest.locktables("check", "--json"),
+        guest.locktables("pre-freeze"),
+      ]);
+      assert.deepEqual([seen.locker, seen.window], ["no-locker", null]);
+      assert.deepEqual(endOf(seen.last), ["lost", "locker-died", "crash-consistent"]);
+      const codes = (JSON.parse(checked.stdout).findings as { code: string }[])
+        .map(({ code }) => code);
+      assert.ok(codes.includes("locker-died") && !codes.includes("locker-silent"), codes.join());
+      assert.equal(second.code, 11, second.stderr);
+      assert.match(second.stderr, /its locker was killed while a disk was frozen/);
       assert.equal(await tools.snapshotDone(), false);
       // The kernel closes its sockets at the thaw; the session's wait_timeout is 10 s.
       await write().finished(11_000);
