@@ -41,13 +41,13 @@ export const ACTIONS: Readonly<
   lock,
   secure,
   answer(run) {
-    if (!run.starter.send({ event: "frozen", record: run.record() })) {
-      run.dispatch({ type: "StarterLost" });
+    if (!run.preFreeze.send({ event: "frozen", record: run.record() })) {
+      run.dispatch({ type: "PreFreezeLost" });
     }
     return Promise.resolve();
   },
   confirm(run) {
-    if (!run.starter.send({ event: "held" })) run.dispatch({ type: "StarterLost" });
+    if (!run.preFreeze.send({ event: "held" })) run.dispatch({ type: "PreFreezeLost" });
     return Promise.resolve();
   },
   async release(run) {
@@ -110,7 +110,7 @@ async function close(run: LockerRun, { control, stopWatching, over }: LockerEnds
   const isTold = taken > 0 || !wasHeld;
   if (unwritten !== null && wasHeld) runDirectory.writeWindowFile(run.record());
   else if (isTold) runDirectory.remove(WINDOW_FILE);
-  if (refusal !== null) run.starter.send({ event: "refused", refusal });
+  if (refusal !== null) run.preFreeze.send({ event: "refused", refusal });
   const isLate = unwritten?.reason === DISK_FROZEN;
   if (isLate && !isUnattended) await reportWindow(run, refusal);
   await atMost(writing, run.limits.frozenDiskMs, null);

@@ -3,7 +3,7 @@ import { ACCEPTED, type LockerMessage } from "./freeze_protocol.ts";
 import { chunksOf, linesOf, writeAllSync } from "../base/lines.ts";
 
 /** The line to the pre-freeze that started this locker. */
-export interface StarterLink {
+export interface PreFreezeLink {
   /** Says something; false where nobody listens any more. */
   send(message: LockerMessage): boolean;
   /** Ends the line: nothing is left that pre-freeze would wait for. */
@@ -13,7 +13,7 @@ export interface StarterLink {
 }
 
 /** Opens the line on this process's stdin and stdout. */
-export function openStarterLink(): StarterLink {
+export function openPreFreezeLink(): PreFreezeLink {
   return {
     send(message) {
       try {

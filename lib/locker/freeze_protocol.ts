@@ -1,7 +1,7 @@
 /**
- * What pre-freeze (the starter) and the locker say to each other over the locker's stdin and
+ * What pre-freeze and the locker say to each other over the locker's stdin and
  * stdout: JSON lines one way, single words the other. The end of the locker's stdin means that
- * the starter is gone; the end of its stdout that nothing is left of the window, or of the locker.
+ * pre-freeze is gone; the end of its stdout that nothing is left of the window, or of the locker.
  */
 import { type Caller, parseCaller } from "../callers/table.ts";
 import type { Refusal } from "../base/refusal.ts";

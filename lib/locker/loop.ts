@@ -19,10 +19,10 @@ export async function runLocker(
   ports: LockerPorts = systemPorts,
   limits: LockerLimits = LOCKER_LIMITS,
 ): Promise<void> {
-  const { starter } = request;
+  const { preFreeze } = request;
   const watchLockFile = ports.runDirectory.openLockFiles();
   if (isRefusal(watchLockFile)) {
-    starter.send({ event: "refused", refusal: watchLockFile });
+    preFreeze.send({ event: "refused", refusal: watchLockFile });
     await reportRefusal(ports, request, watchLockFile);
     return;
   }
@@ -67,8 +67,8 @@ export async function runLocker(
     over: () => over.resolve(),
   };
   ports.onSignal((signal) => dispatch({ type: "SignalReceived", signal }));
-  starter.accepted.then((isAccepted) => {
-    dispatch({ type: isAccepted ? "StarterAccepted" : "StarterLost" });
+  preFreeze.accepted.then((isAccepted) => {
+    dispatch({ type: isAccepted ? "PreFreezeAccepted" : "PreFreezeLost" });
     ports.dropSyncRight(); // no `sync` from here on
   });
   run.mark(run.window.phase);
@@ -100,7 +100,7 @@ function failureOf(action: WindowAction, why: Refusal): WindowEvent | null {
     case "answer":
       return { type: "SecuringFailed", refusal: why };
     case "confirm":
-      return { type: "StarterLost" };
+      return { type: "PreFreezeLost" };
     case "release":
       return { type: "ReleaseFinished", proof: "cut" };
     case "close":

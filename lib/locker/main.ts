@@ -2,7 +2,7 @@
 import { defectText } from "../base/plain_text.ts";
 import { type Caller, CALLER_TABLE } from "../callers/table.ts";
 import type { LockerStart } from "./freeze_protocol.ts";
-import { openStarterLink } from "./freeze_link.ts";
+import { openPreFreezeLink } from "./freeze_link.ts";
 import { writeWindowFile } from "./run_directory.ts";
 import { defect } from "./defect.ts";
 import { runLocker } from "./loop.ts";
@@ -36,19 +36,19 @@ export async function locker({ caller, isRehearsal, beganMs }: LockerStart): Pro
   }
   // Files of ours are root's alone, whatever umask the caller has.
   Deno.umask(0o077);
-  const starter = openStarterLink();
+  const preFreeze = openPreFreezeLink();
   // On the pool; reading it waits on the main thread.
   const looking = Deno.stat(OPTION_FILE).then(() => true, () => true);
   const read = await atMost(looking, OPTION_FILE_LIMIT_MS, false)
     ? readSettings(caller)
     : silentDisk(OPTION_FILE, OPTION_FILE_LIMIT_MS);
   if (isRefusal(read)) {
-    starter.send({ event: "refused", refusal: read });
-    await reportRefusal(systemPorts, { caller, isRehearsal, starter }, read);
+    preFreeze.send({ event: "refused", refusal: read });
+    await reportRefusal(systemPorts, { caller, isRehearsal, preFreeze }, read);
     return read.code;
   }
   const warnings = read.warnings.map(({ text }) => text);
-  starter.send({
+  preFreeze.send({
     event: "started",
     freeze_timeout_ms: read.settings.freezeTimeoutMs,
     on_failure: read.settings.onFailure,
@@ -58,10 +58,10 @@ export async function locker({ caller, isRehearsal, beganMs }: LockerStart): Pro
   globalThis.addEventListener("unhandledrejection", ({ reason }) => noteDefect(reason));
   globalThis.addEventListener("error", ({ error }) => noteDefect(error));
   try {
-    await runLocker({ settings: read.settings, warnings, caller, isRehearsal, beganMs, starter });
+    await runLocker({ settings: read.settings, warnings, caller, isRehearsal, beganMs, preFreeze });
   } catch (error) {
     noteDefect(error);
-    starter.send({ event: "refused", refusal: defect(error) });
+    preFreeze.send({ event: "refused", refusal: defect(error) });
     throw error;
   }
   return EXIT.ok;

@@ -2,7 +2,7 @@
 import { rfc3339 } from "../base/clock.ts";
 import type { Refusal } from "../base/refusal.ts";
 import { sleep } from "../base/sleep.ts";
-import type { StarterLink } from "./freeze_link.ts";
+import type { PreFreezeLink } from "./freeze_link.ts";
 import type { LockerPorts } from "./ports.ts";
 import type { LockerRequest, LockerRun } from "./run.ts";
 
@@ -19,10 +19,10 @@ export async function reportWindow(run: LockerRun, refusal: Refusal | null): Pro
 
 /** Reports when the hook that heard the end has gone. Everything but the report is done. */
 export async function reportAfterHook(
-  { starter }: { readonly starter: StarterLink },
+  { preFreeze }: { readonly preFreeze: PreFreezeLink },
   report: () => Promise<void>,
 ): Promise<void> {
-  starter.hangUp();
+  preFreeze.hangUp();
   await sleep(AFTER_HOOK_MS);
   await report();
 }
@@ -30,7 +30,7 @@ export async function reportAfterHook(
 /** Reports a refusal before there was a window; that of a rehearsal is on the screen. */
 export async function reportRefusal(
   { report, clock }: Pick<LockerPorts, "report" | "clock">,
-  request: Pick<LockerRequest, "caller" | "isRehearsal" | "starter">,
+  request: Pick<LockerRequest, "caller" | "isRehearsal" | "preFreeze">,
   refusal: Refusal,
 ): Promise<void> {
   const { caller, isRehearsal } = request;

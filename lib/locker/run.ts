@@ -19,7 +19,7 @@ import type { LockerLimits } from "./limits.ts";
 import type { LockerPorts } from "./ports.ts";
 import { hookAfterThawMs } from "./release_policy.ts";
 import { type RecordPlace, recordPlace } from "./record_place.ts";
-import type { StarterLink } from "./freeze_link.ts";
+import type { PreFreezeLink } from "./freeze_link.ts";
 
 /** What a locker is started with. */
 export interface LockerRequest {
@@ -28,7 +28,7 @@ export interface LockerRequest {
   readonly isRehearsal: boolean;
   /** When pre-freeze began, in milliseconds since 1970; null: it is not known. */
   readonly beganMs: number | null;
-  readonly starter: StarterLink;
+  readonly preFreeze: PreFreezeLink;
   readonly warnings: readonly string[];
 }
 
@@ -38,7 +38,7 @@ export interface LockerRun {
   readonly caller: Caller | null;
   /** The caller's looks and what locking took, for a caller that looks; null: lock at once. */
   readonly looks: CallerLooks | null;
-  readonly starter: StarterLink;
+  readonly preFreeze: PreFreezeLink;
   readonly ports: LockerPorts;
   readonly limits: LockerLimits;
   readonly windowId: string;
@@ -69,7 +69,7 @@ export interface LockerRun {
 
 /** Opens a window; nothing is begun yet. */
 export function beginRun(
-  { settings, caller, isRehearsal, beganMs, starter, ...request }: LockerRequest,
+  { settings, caller, isRehearsal, beganMs, preFreeze, ...request }: LockerRequest,
   ports: LockerPorts,
   limits: LockerLimits,
   dispatch: (event: WindowEvent) => void,
@@ -84,7 +84,7 @@ export function beginRun(
     settings,
     caller,
     looks: looksOf(caller, beganMs, openedAt),
-    starter,
+    preFreeze,
     ports,
     limits,
     windowId: crypto.randomUUID(),

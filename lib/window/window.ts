@@ -142,8 +142,8 @@ export type WindowEvent =
   | { readonly type: "LockRefused"; readonly refusal: Refusal }
   | { readonly type: "Secured" }
   | { readonly type: "SecuringFailed"; readonly refusal: Refusal }
-  | { readonly type: "StarterAccepted" }
-  | { readonly type: "StarterLost" }
+  | { readonly type: "PreFreezeAccepted" }
+  | { readonly type: "PreFreezeLost" }
   | { readonly type: "ThawRequested" }
   | { readonly type: "AbortRequested" }
   /** The thaw hook has written its word into `waitforsnapshot`. */
@@ -331,7 +331,7 @@ function onOpening(window: OpeningWindow, event: WindowEvent, now: Instant): Tra
           actions: ["answer"],
         }
         : stay(window);
-    case "StarterAccepted":
+    case "PreFreezeAccepted":
       return window.phase === "answering"
         ? { window: held(window), actions: ["confirm"] }
         : stay(window);
@@ -349,7 +349,7 @@ function onOpening(window: OpeningWindow, event: WindowEvent, now: Instant): Tra
       return release(window, now, "connections-near-limit", tooManyConnections(event.why));
     case "SecuringFailed":
       return release(window, now, "not-secured", event.refusal);
-    case "StarterLost":
+    case "PreFreezeLost":
       return release(window, now, "starter-lost", cancelled("pre-freeze ended before its answer"));
     case "ThawRequested":
       return release(window, now, "thaw", cancelled("post-thaw came while it was working"));
@@ -396,7 +396,7 @@ function onHeld(window: HeldWindow, event: WindowEvent, now: Instant): Transitio
       return release(window, now, "session-lost", null);
     case "ConnectionsNearLimit":
       return release(window, now, "connections-near-limit", null);
-    case "StarterLost":
+    case "PreFreezeLost":
       // It died before it took the confirmation: its caller has seen a failure.
       return release(window, now, "starter-lost", null);
     case "FilesystemsFrozen":
@@ -417,7 +417,7 @@ function onHeld(window: HeldWindow, event: WindowEvent, now: Instant): Transitio
     case "LockRefused":
     case "Secured":
     case "SecuringFailed":
-    case "StarterAccepted":
+    case "PreFreezeAccepted":
     case "ReleaseFinished":
     case "TimePassed":
       return stay(window);
@@ -460,8 +460,8 @@ function onReleasing(window: ReleasingWindow, event: WindowEvent, now: Instant):
     case "LockRefused":
     case "Secured":
     case "SecuringFailed":
-    case "StarterAccepted":
-    case "StarterLost":
+    case "PreFreezeAccepted":
+    case "PreFreezeLost":
     case "LockFileRemoved":
     case "SignalReceived":
     case "SessionLost":
@@ -529,8 +529,8 @@ function onSettling(window: SettlingWindow, event: WindowEvent, now: Instant): T
     case "LockRefused":
     case "Secured":
     case "SecuringFailed":
-    case "StarterAccepted":
-    case "StarterLost":
+    case "PreFreezeAccepted":
+    case "PreFreezeLost":
     case "LockFileRemoved":
     case "SessionLost":
     case "ConnectionsNearLimit":

@@ -65,7 +65,7 @@ export interface FakeGuest {
   /** Whether pre-freeze accepts the answer by itself; default: at once. */
   readonly acceptsAfterMs?: number | null;
   /** Whether pre-freeze is there to be told; default: it is. */
-  readonly hasStarter?: boolean;
+  readonly hasPreFreeze?: boolean;
   /** Who calls; default: a caller that does not say it. */
   readonly caller?: Caller;
   /** How long before the locker pre-freeze began; default: it does not say so. */
@@ -109,7 +109,7 @@ export interface FakeWorld {
   feed(): void;
   /** How often a place, or the run directory, has been asked. */
   asked(place?: string): number;
-  starterDies(): void;
+  preFreezeDies(): void;
   loseSession(at: number, why: string): void;
   crowd(at: number, why: string): void;
   /** What the clients that waited were told. */
@@ -325,16 +325,16 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
       connection: { user: "root", password: null, socket: null },
     })),
   };
-  const { acceptsAfterMs = 0, hasStarter = true } = guest;
+  const { acceptsAfterMs = 0, hasPreFreeze = true } = guest;
   runLocker({
     settings,
     caller: guest.caller ?? null,
     beganMs: guest.beganBeforeMs === undefined ? null : Date.now() - guest.beganBeforeMs,
     isRehearsal: false,
     warnings: [],
-    starter: {
+    preFreeze: {
       send(message) {
-        if (!hasStarter) return false;
+        if (!hasPreFreeze) return false;
         sent.push(message);
         if (message.event === "frozen" && acceptsAfterMs !== null) {
           setTimeout(() => accepted.resolve(true), acceptsAfterMs);
@@ -384,7 +384,7 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
       starving = null;
     },
     asked: (place = PLACE) => asks.filter((one) => one === place).length,
-    starterDies: () => accepted.resolve(false),
+    preFreezeDies: () => accepted.resolve(false),
     loseSession: (at, why) => opened[at]?.onLost(why),
     crowd: (at, why) => opened[at]?.onCrowded(why),
     isOver: () => isOver,

@@ -168,7 +168,7 @@ const ORDERINGS: readonly Ordering[] = [
     guest: { servers: [{ locks: [{ afterMs: 900, value: null }] }], acceptsAfterMs: null },
     given: async (world) => {
       await world.pass(300);
-      world.starterDies();
+      world.preFreezeDies();
     },
     ends: { reason: "starter-lost", verdict: "not-quiesced", was_held: false },
     told: ["refused"],
@@ -187,7 +187,7 @@ const ORDERINGS: readonly Ordering[] = [
     name: "pre-freeze dies once the lock is promised",
     given: async (world) => {
       await hold(world);
-      world.starterDies();
+      world.preFreezeDies();
       await world.pass(2_000);
       world.thaw();
     },
@@ -196,7 +196,7 @@ const ORDERINGS: readonly Ordering[] = [
   },
   {
     name: "pre-freeze is gone before the answer",
-    guest: { hasStarter: false },
+    guest: { hasPreFreeze: false },
     given: async (world) => {
       await world.pass(1_000);
     },

@@ -56,8 +56,8 @@ export const EVENTS = {
   LockRefused: { type: "LockRefused", refusal: REFUSAL },
   Secured: { type: "Secured" },
   SecuringFailed: { type: "SecuringFailed", refusal: REFUSAL },
-  StarterAccepted: { type: "StarterAccepted" },
-  StarterLost: { type: "StarterLost" },
+  PreFreezeAccepted: { type: "PreFreezeAccepted" },
+  PreFreezeLost: { type: "PreFreezeLost" },
   ThawRequested: { type: "ThawRequested" },
   AbortRequested: { type: "AbortRequested" },
   ThawHookSeen: { type: "ThawHookSeen" },
@@ -87,7 +87,7 @@ export const EVENTS = {
 export type EventName = keyof typeof EVENTS;
 
 /** The good way, one event every 100 ms: prepared at 100, locked at 200, held from 400. */
-const GOOD_WAY: readonly EventName[] = ["Prepared", "LockAcquired", "Secured", "StarterAccepted"];
+const GOOD_WAY: readonly EventName[] = ["Prepared", "LockAcquired", "Secured", "PreFreezeAccepted"];
 
 /** The window after these events, one every 100 ms. */
 export function after(...names: readonly EventName[]): Window {
@@ -122,7 +122,7 @@ export const STATES = {
     "LockAcquired",
     "FilesystemsFrozen",
     "Secured",
-    "StarterAccepted",
+    "PreFreezeAccepted",
   ),
   "held, frozen and thawed too early": after(
     "Prepared",
@@ -130,7 +130,7 @@ export const STATES = {
     "FilesystemsFrozen",
     "FilesystemsThawed",
     "Secured",
-    "StarterAccepted",
+    "PreFreezeAccepted",
   ),
   "releasing, never promised": after("Prepared", "LockAcquired", "LockFileRemoved"),
   "releasing for a thaw": heldAnd("ThawRequested"),

@@ -136,7 +136,7 @@ function play(
     { ms: 100, event: EVENTS.Prepared },
     { ms: LOCKED_AT, event: EVENTS.LockAcquired },
     { ms: snapshot.answeredAt - 1, event: EVENTS.Secured },
-    { ms: snapshot.answeredAt, event: EVENTS.StarterAccepted },
+    { ms: snapshot.answeredAt, event: EVENTS.PreFreezeAccepted },
     ...sensor,
     ...snapshot.hookAt === null ? [] : [{ ms: snapshot.hookAt, event: EVENTS.ThawHookSeen }],
     ...snapshot.askedAt === null ? [] : [{ ms: snapshot.askedAt, event: word }],
@@ -256,7 +256,7 @@ Deno.test("moments of a freeze are those that the sensor gave, on both clocks", 
     EVENTS.Prepared,
     EVENTS.LockAcquired,
     EVENTS.Secured,
-    EVENTS.StarterAccepted,
+    EVENTS.PreFreezeAccepted,
     { type: "FilesystemsFrozen", since, isFromTheStart: false },
   ];
   for (const [index, event] of events.entries()) {

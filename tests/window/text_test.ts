@@ -274,7 +274,7 @@ Deno.test("every line of a hook is one line", () => {
 });
 
 Deno.test("only VMware Tools do not see that pre-freeze was killed", () => {
-  const killed = closed("StarterLost", "ReleaseFinished equal");
+  const killed = closed("PreFreezeLost", "ReleaseFinished equal");
   assert.equal(killed.reason, "starter-lost");
   for (const caller of [null, ...CALLERS]) {
     assert.equal(isUnseenEnd({ ...killed, caller }), caller === "vmware");

@@ -28,7 +28,7 @@ const NEXT: Record<Window["phase"], EventName> = {
   preparing: "Prepared",
   locking: "LockAcquired",
   securing: "Secured",
-  answering: "StarterAccepted",
+  answering: "PreFreezeAccepted",
   held: "ThawRequested",
   releasing: "ReleaseFinished equal",
   settling: "ThawRequested",
@@ -309,7 +309,7 @@ Deno.test("application-consistent is reached only by a thaw in time, with equal 
     const releaseAt = steps.findIndex((step) => step.actions.includes("release"));
     const release = steps[releaseAt];
     assert.ok(locked !== undefined && promised !== undefined && release !== undefined);
-    assert.equal(promised.event.type, "StarterAccepted");
+    assert.equal(promised.event.type, "PreFreezeAccepted");
     assert.equal(release.before.phase, "held");
 
     const deadline = plus(locked.now, LIMITS.holdTimeoutMs);
@@ -428,7 +428,7 @@ Deno.test("before pre-freeze has accepted, nothing is held, was held, or is appl
   check((script) => {
     let isAccepted = false;
     for (const { before, event, after } of [...script, ...waitUntilClosed(script)]) {
-      isAccepted ||= before.phase === "answering" && event.type === "StarterAccepted" &&
+      isAccepted ||= before.phase === "answering" && event.type === "PreFreezeAccepted" &&
         after.phase === "held";
       const record = recordOf(after, DETAILS);
       assert.equal(record.was_held, isAccepted);

@@ -75,14 +75,14 @@ const STAYS = "-";
 const OWN_PHASE = "noted";
 
 // The states before the promise differ only in which event takes them on, or back.
-type Onward = "Prepared" | "LockAcquired" | "LockNotGranted" | "Secured" | "StarterAccepted";
+type Onward = "Prepared" | "LockAcquired" | "LockNotGranted" | "Secured" | "PreFreezeAccepted";
 
 const WHILE_OPENING: Record<Exclude<EventName, Onward>, string> = {
   SecuringAdvanced: STAYS,
   PreparationFailed: "releasing: refused",
   LockRefused: "releasing: refused",
   SecuringFailed: "releasing: not-secured",
-  StarterLost: "releasing: starter-lost",
+  PreFreezeLost: "releasing: starter-lost",
   ThawRequested: "releasing: thaw",
   AbortRequested: "releasing: freeze-failed",
   ThawHookSeen: "releasing: thaw-hook",
@@ -110,8 +110,8 @@ const NO_NEWS: Record<EventName, string> = {
   LockRefused: STAYS,
   Secured: STAYS,
   SecuringFailed: STAYS,
-  StarterAccepted: STAYS,
-  StarterLost: STAYS,
+  PreFreezeAccepted: STAYS,
+  PreFreezeLost: STAYS,
   ThawRequested: STAYS,
   AbortRequested: STAYS,
   ThawHookSeen: STAYS,
@@ -136,14 +136,14 @@ const OUT_OF_TURN: Record<Onward, string> = {
   LockAcquired: STAYS,
   LockNotGranted: "releasing: refused",
   Secured: STAYS,
-  StarterAccepted: STAYS,
+  PreFreezeAccepted: STAYS,
 };
 
 const OPENING = { ...WHILE_OPENING, ...OUT_OF_TURN };
 
 const HELD = {
   ...NO_NEWS,
-  StarterLost: "releasing: starter-lost",
+  PreFreezeLost: "releasing: starter-lost",
   ThawRequested: "releasing: thaw",
   AbortRequested: "releasing: freeze-failed",
   ThawHookSeen: "releasing: thaw-hook",
@@ -172,7 +172,7 @@ const TABLE: Record<StateName, Record<EventName, string>> = {
   locking: { ...OPENING, LockAcquired: "securing", LockNotGranted: "preparing" },
   "locking for the last time": { ...OPENING, LockAcquired: "securing" },
   securing: { ...OPENING, SecuringAdvanced: "securing", Secured: "answering" },
-  answering: { ...OPENING, StarterAccepted: "held" },
+  answering: { ...OPENING, PreFreezeAccepted: "held" },
   held: {
     ...HELD,
     FilesystemsFrozen: OWN_PHASE,
@@ -425,7 +425,7 @@ const TOO_LATE: readonly (readonly [StateName, EventName, string, readonly Windo
   ["locking", "LockNotGranted", "releasing: freeze-timeout", ["release"]],
   ["locking", "LockRefused", "releasing: freeze-timeout", ["release"]],
   ["securing", "Secured", "releasing: stall-limit", ["release"]],
-  ["answering", "StarterAccepted", "releasing: stall-limit", ["release"]],
+  ["answering", "PreFreezeAccepted", "releasing: stall-limit", ["release"]],
   ["held", "ThawRequested", "releasing: hold-timeout", ["release"]],
   ["held", "AbortRequested", "releasing: hold-timeout", ["release"]],
   ["held", "LockFileRemoved", "releasing: hold-timeout", ["release"]],
@@ -626,7 +626,7 @@ for (const [times, ends] of AGAIN) {
       "Prepared",
       "LockAcquired",
       "Secured",
-      "StarterAccepted",
+      "PreFreezeAccepted",
     );
     assert.equal(nameOf(window), ends);
     assert.equal(window.attempts, Math.min(times + 1, MAX_ATTEMPTS));
@@ -639,7 +639,7 @@ Deno.test("the number of attempts stays with the window until it is closed", () 
     "Prepared",
     "LockAcquired",
     "Secured",
-    "StarterAccepted",
+    "PreFreezeAccepted",
   ] as const;
   for (
     const rest of [
@@ -944,7 +944,7 @@ Deno.test("a freeze before the answer spoils every end that would be good, over 
     for (const more of later) {
       const closed = after(
         ...events,
-        "StarterAccepted",
+        "PreFreezeAccepted",
         ...more,
         "ThawRequested",
         "ReleaseFinished equal",
