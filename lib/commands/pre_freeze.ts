@@ -67,7 +67,11 @@ export type Opening =
 /** Opens a window for a caller; its exit code is the caller's answer. */
 export async function preFreeze(caller: Caller | null): Promise<ExitCode> {
   beBrief();
+  // For people: no hook has a terminal, and none loads this.
+  const shown = Deno.stderr.isTerminal() ? import("./live_line.ts") : null;
+  const watched = shown?.then(({ watchOpening }) => watchOpening()) ?? null;
   const opening = await openFreezeWindow(caller);
+  await (await watched)?.end();
   if (opening.kind === "frozen") {
     await sayBriefly(frozenLine(opening.record));
     await complainOfWarnings(opening.record.warnings);

@@ -19,6 +19,7 @@ import { longestStallMs } from "../window/stall.ts";
 import { readSettings } from "../locker/main.ts";
 import { closeFreezeWindow } from "./post_thaw.ts";
 import { openFreezeWindow } from "./pre_freeze.ts";
+import { liveLine, watchOpening } from "./live_line.ts";
 import { terminalPaint } from "./terminal.ts";
 
 /** How often the waiting sessions are counted while the lock is held, in milliseconds. */
@@ -40,7 +41,8 @@ export async function rehearse({ holdMs, asJson }: RehearseOptions): Promise<Exi
   if (isRefusal(watch)) return await complainOf(watch);
   const paint = terminalPaint();
   try {
-    const opening = await openFreezeWindow("rehearse");
+    const opened = watchOpening();
+    const opening = await openFreezeWindow("rehearse").finally(() => opened.end());
     if (opening.kind === "refused") {
       await complainOfWarnings(opening.warnings);
       return await complainOf(opening.refusal);
@@ -112,17 +114,24 @@ async function hold(holdMs: number, watch: readonly Session[]): Promise<Seen | n
   let before: readonly Waiting[] | null = null;
   let most = 0;
   let failed = 0;
+  const line = liveLine();
   const end = performance.now() + holdMs;
   while (!isStopped && performance.now() < end) {
     const waiting = await lookWhoWaits(watch);
     if (waiting !== null) {
-      most = Math.max(most, waiting.reduce((sum, { size }) => sum + size, 0));
+      const count = waiting.reduce((sum, { size }) => sum + size, 0);
+      most = Math.max(most, count);
+      const leftS = Math.max(0, (end - performance.now()) / 1_000).toFixed(1);
+      line.show(
+        `locked, ${leftS} s left: ${count} ${count === 1 ? "session waits" : "sessions wait"}`,
+      );
       for (const [at, now] of waiting.entries()) failed += gaveUp(before?.[at] ?? now, now);
       before = waiting;
     }
     const pause = Math.max(0, Math.min(LOOK_PAUSE_MS, end - performance.now()));
     await sleep(pause);
   }
+  await line.end();
   return before === null ? null : { most, gaveUp: failed };
 }
 

@@ -66,6 +66,9 @@ export function restoreReceipt(before: Receipt, attempted: Receipt): Refusal | n
  * before the first install, with what windows left in them. Returns what was removed.
  */
 export function removeReceipt(receipt: Receipt): readonly string[] {
+  // A report that is being counted ends first; one that comes later finds the directory gone.
+  using state = exists(STATE_DIR) ? Deno.openSync(STATE_DIR, { read: true }) : null;
+  state?.lockSync(true);
   const files = [
     RECEIPT_FILE,
     UNREPORTED_FILE,

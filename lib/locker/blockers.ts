@@ -12,6 +12,14 @@ const WARNINGS_MOST = 100;
 
 /** Waits until nothing is in the way; why not, when there is no time left for an attempt. */
 export async function waitForBlockers(run: LockerRun): Promise<Refusal | null> {
+  try {
+    return await untilUnblocked(run);
+  } finally {
+    run.waitsFor = null;
+  }
+}
+
+async function untilUnblocked(run: LockerRun): Promise<Refusal | null> {
   const { settings, limits } = run;
   let since = run.now();
   let first: readonly (readonly Blocker[])[] | null = null;
@@ -38,6 +46,7 @@ export async function waitForBlockers(run: LockerRun): Promise<Refusal | null> {
     const isGrown = elapsedMs(since, run.now()) >= limits.grownMs ||
       !youngReaders.some((seen, at) => hasSameStatement(seen, first?.[at] ?? []));
     const crowded = looks.find(({ crowded }) => crowded !== null)?.crowded?.why ?? null;
+    run.waitsFor = crowded ?? (blockers.length === 0 ? null : describeBlockers(blockers));
     if (blockers.length === 0 && crowded === null) {
       if (isGrown && isDue) return null;
       if (!isGrown) {

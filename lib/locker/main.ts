@@ -18,6 +18,7 @@ import { silentDisk } from "../base/disk.ts";
 import { readIfThere } from "../base/files.ts";
 import { OPTION_FILE, WINDOW_FILE } from "../base/paths.ts";
 import { parseRecord } from "../window/parse_record.ts";
+import { recordOfDeadLocker, type WindowRecord } from "../window/record.ts";
 
 /** Longest wait for the option file's disk: below pre-freeze's patience with a locker that starts. */
 const OPTION_FILE_LIMIT_MS = 3_000;
@@ -57,6 +58,7 @@ export async function locker({ caller, isRehearsal, beganMs }: LockerStart): Pro
   // This process's stderr is not read: post-thaw reports what is left in the window's file.
   globalThis.addEventListener("unhandledrejection", ({ reason }) => noteDefect(reason));
   globalThis.addEventListener("error", ({ error }) => noteDefect(error));
+  const dead = deadWindow();
   try {
     await runLocker({ settings: read.settings, warnings, caller, isRehearsal, beganMs, preFreeze });
   } catch (error) {
@@ -64,7 +66,16 @@ export async function locker({ caller, isRehearsal, beganMs }: LockerStart): Pro
     preFreeze.send({ event: "refused", refusal: defect(error) });
     throw error;
   }
+  if (dead !== null) await systemPorts.report({ kind: "window", record: dead, refusal: null });
   return EXIT.ok;
+}
+
+/** The window of a locker that was killed, where no post-thaw has found and reported it since. */
+function deadWindow(): WindowRecord | null {
+  const left = parseRecord(readIfThere(WINDOW_FILE));
+  return left === null || left.outcome !== null
+    ? null
+    : recordOfDeadLocker(left, systemPorts.clock.now());
 }
 
 /** Leaves the cause of our own end for post-thaw; the server releases the lock as the sessions break. */

@@ -48,6 +48,8 @@ export interface LockerRun {
   window: Window;
   /** What a person needs to know beyond the reason. */
   detail: string | null;
+  /** Who is in the way now, while nothing is locked. */
+  waitsFor: string | null;
   /** The `sync` that is under way, to be abandoned at the release. */
   flushing: Flush | null;
   /** Where the freeze sensor looks. */
@@ -100,6 +102,7 @@ export function beginRun(
       openedAt,
     ),
     detail: null,
+    waitsFor: null,
     flushing: null,
     freezePlaces: [],
     volumes: [],
@@ -119,7 +122,7 @@ export function beginRun(
         caller,
         isRehearsal,
         lockerPid: Deno.pid,
-        detail: run.detail,
+        detail: run.detail ?? run.waitsFor,
         instances: run.instances.map((one) => instanceRecord(one, run.volumes)),
         timeline,
         warnings,

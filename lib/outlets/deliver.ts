@@ -31,16 +31,25 @@ export async function deliver(report: Report): Promise<void> {
   // The window's record was in there: uninstall has taken it away, and nothing is to be left behind.
   if (report.kind === "window" && await isStateGone()) return;
   const [metrics, operator] = await Promise.all([toMetrics(report, settings), toOperator(report)]);
+  if (metrics === "uninstalled") return;
   noteUnreported({ journal, ...metrics, ...operator });
 }
 
-async function toMetrics(report: Report, settings: OutletSettings): Promise<Results> {
+async function toMetrics(
+  report: Report,
+  settings: OutletSettings,
+): Promise<Results | "uninstalled"> {
   if (!isOfImage(report)) return {};
   const counted = await count(report);
+  if (counted === null) return "uninstalled";
   if (isRefusal(counted)) return { metrics: textOf(counted) };
   const path = await metricsFile(settings);
   const text = metricsText(counted.totals, { version: VERSION, isOpen: null });
   const unwritten = path === null ? null : await writeMetricsFile(path, `${text}\n`);
+  if (path !== null && await isStateGone()) {
+    await Deno.remove(path).catch(() => {}); // uninstall has removed it already
+    return "uninstalled";
+  }
   const refused = counted.unwritten ?? unwritten;
   return { metrics: refused === null ? null : textOf(refused) };
 }

@@ -1,7 +1,7 @@
 /** The totals on disk. */
 import { diskAnswered, readFromDisk, replaceOnDisk, silentDisk } from "../base/disk.ts";
 import { atMost } from "../base/at_most.ts";
-import { readIfThere, unusable } from "../base/files.ts";
+import { exists, readIfThere, unusable } from "../base/files.ts";
 import { STATE_DIR, TOTALS_FILE, TOTALS_TEMPORARY } from "../base/paths.ts";
 import { isBelieved, makePrivate, STATE_DIRECTORY } from "../base/private_directory.ts";
 import { plainJson } from "../base/plain_text.ts";
@@ -19,11 +19,15 @@ export interface Counted {
   readonly unwritten: Refusal | null;
 }
 
-/** Counts a report; a refusal where not even the totals so far can be read. */
-export async function count(report: Report): Promise<Counted | Refusal> {
-  await Deno.mkdir(STATE_DIR, { recursive: true, mode: 0o700 }).catch(() => {}); // seen below
+/** Counts a report; a refusal where not even the totals so far can be read; null: see {@linkcode isGone}. */
+export async function count(report: Report): Promise<Counted | Refusal | null> {
+  // A refusal comes before the first window, which makes the directory; its own record was in there.
+  if (report.kind === "refusal") {
+    await Deno.mkdir(STATE_DIR, { recursive: true, mode: 0o700 }).catch(() => {}); // seen below
+  }
   const answered = diskAnswered(STATE_DIR).then(() => true);
   if (!await atMost(answered, FROZEN_DISK_MS, false)) return silentDisk(STATE_DIR, FROZEN_DISK_MS);
+  if (report.kind === "window" && !exists(STATE_DIR)) return null;
   const refused = makePrivate(STATE_DIRECTORY);
   if (refused !== null) return refused;
   let totals: Totals | null = null;
@@ -31,6 +35,7 @@ export async function count(report: Report): Promise<Counted | Refusal> {
     using directory = await Deno.open(STATE_DIR, { read: true });
     // As whoever writes the record does: one report after the other.
     await directory.lock(true);
+    if (isGone(directory)) return null;
     totals = withReport(parseTotals(await readFromDisk(TOTALS_FILE)) ?? counted(), report);
     const text = `${plainJson(totals, 2)}\n`;
     await replaceOnDisk(TOTALS_FILE, TOTALS_TEMPORARY, new TextEncoder().encode(text));
@@ -39,6 +44,13 @@ export async function count(report: Report): Promise<Counted | Refusal> {
     const unwritten = unusable(TOTALS_FILE, "write", error);
     return totals === null ? unwritten : { totals, unwritten };
   }
+}
+
+/** Whether uninstall, which takes the same lock, has removed the directory meanwhile. */
+function isGone(directory: Deno.FsFile): boolean {
+  if (!exists(STATE_DIR)) return true;
+  const [locked, there] = [directory.statSync(), Deno.statSync(STATE_DIR)];
+  return locked.ino !== there.ino || locked.dev !== there.dev;
 }
 
 /** The totals as they are. Only looks. */

@@ -26,6 +26,7 @@ function openText(window: WindowRecord, time: TimeText): Line[] {
     ...aligned([
       openedRow(window, time),
       ...(window.locked_at === null ? [] : [["locked", time(window.locked_at)] satisfies Row]),
+      ...(window.detail === null ? [] : [["waits for", window.detail] satisfies Row]),
       ...releaseRows(window, time),
       ...window.instances.map(({ name, label, method_reason }): Row => [
         name,

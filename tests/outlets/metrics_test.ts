@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { unpackedPath } from "../../scripts/provision.ts";
 import { METRICS_FILES, parentOf, TOTALS_FILE } from "../../lib/base/paths.ts";
+import { GOOD } from "./records.ts";
 import { type Guest, openGuest, until } from "../support/guest.ts";
 import { placeHooks } from "../support/hooks.ts";
 
@@ -179,6 +180,54 @@ Deno.test("a window whose locker was killed is in the metrics when post-thaw fin
     const lost = 'locktables_windows_total{outcome="lost",verdict="crash-consistent"} 1';
     await untilMetric(guest, DEBIANS, lost);
     await guest.assertNothingLeft();
+  }));
+
+Deno.test("a window whose locker was killed, and that nobody closed, is reported with the next one", () =>
+  inGuest(async (guest) => {
+    const { sandbox, locktables } = guest;
+    await sandbox.sh(`mkdir -p ${parentOf(DEBIANS)}`);
+    await locktables("pre-freeze");
+    await sandbox.sh(`kill -9 ${await guest.lockerPid()}`);
+    // Until then whoever asks is told.
+    const plugin = await locktables("status", "--nagios");
+    assert.equal(plugin.code, 2);
+    assert.match(
+      plugin.stdout,
+      /^LOCKTABLES CRITICAL: .* was crash-consistent \(lost, locker-died\)/,
+    );
+    assert.match((await locktables("check")).stdout, /locker-died/);
+    await nightly(guest);
+    const lost = 'locktables_windows_total{outcome="lost",verdict="crash-consistent"} 1';
+    await untilMetric(guest, DEBIANS, lost);
+    await untilMetric(guest, DEBIANS, released(1));
+    assert.ok((await sandbox.read(DEBIANS)).includes("locktables_last_window_success 1\n"));
+    await guest.assertNothingLeft();
+  }));
+
+Deno.test("a report that is under way when uninstall removes everything leaves nothing behind", () =>
+  inGuest(async ({ sandbox }) => {
+    await sandbox.sh(`mkdir -p ${parentOf(DEBIANS)}`);
+    await sandbox.writeFile(
+      "/run/report",
+      `${JSON.stringify({ kind: "window", record: GOOD, refusal: null })}\n`,
+    );
+    const ended = await sandbox.sh(`
+      exec 9< /var/lib/locktables
+      flock 9
+      locktables errand report < /run/report > /run/nothing 9<&- &
+      # It waits for the lock that uninstall has.
+      tries=0
+      until grep -q -- "-> FLOCK .* $! " /proc/locks; do
+        tries=$((tries + 1))
+        [ $tries -lt 200 ] || exit 1
+        sleep 0.05
+      done
+      rm -rf /var/lib/locktables
+      exec 9<&-
+      wait $!
+      ls -A /var/lib ${parentOf(DEBIANS)} /run/veeam 2>/dev/null | grep -e locktables -e unreported
+    `);
+    assert.deepEqual([ended.code, ended.stdout, ended.stderr], [1, "", ""]);
   }));
 
 Deno.test("metrics_file says where, by a link of root's, or that there is none", () =>

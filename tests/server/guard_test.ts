@@ -9,6 +9,7 @@ import { openInstance } from "../../lib/mysql/open_instance.ts";
 import { isRefusal } from "../../lib/base/refusal.ts";
 import { assertOneLine, FLAVORS, type Guest, openGuest, sleep, until } from "../support/guest.ts";
 import { testOnEachServer } from "../support/guest.ts";
+import { openBlocker } from "../support/blocker.ts";
 import { startReplica, startSource } from "../support/replica.ts";
 import { openSandbox } from "../support/sandbox.ts";
 import { connect, type Server } from "../support/server.ts";
@@ -367,3 +368,50 @@ async function assertRotation(
   await write?.finished(1_000);
   await guest.assertNothingLeft();
 }
+
+/** What a terminal gets where a line is written anew. */
+const CLEARED = "\r\u001b[K";
+
+Deno.test("at a terminal pre-freeze shows who is in the way, and rehearse what is left of its hold", async () => {
+  const guest = await openGuest("mariadb");
+  const { sandbox, locktables } = guest;
+  /** Runs a command as a person does; what it shows goes into this file. */
+  const atTerminal = (command: string, shown: string) =>
+    sandbox.spawn(["/usr/bin/script", "-qfec", `${sandbox.binary} ${command}`, shown], {
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    });
+  try {
+    const blocker = await openBlocker(guest, "freeze_timeout=20s");
+    const waiting = atTerminal("pre-freeze", "/run/waiting");
+    const line = new RegExp(`waits, \\d+ s left: .*\\b${blocker.id}\\b`);
+    await until(
+      "the line",
+      15_000,
+      async () =>
+        await sandbox.exists("/run/waiting") && line.test(await sandbox.read("/run/waiting")),
+    );
+    // Who asks meanwhile sees it, too.
+    assert.match(
+      (await locktables("status")).stdout,
+      new RegExp(`^ {2}waits for +.*\\b${blocker.id}\\b`, "m"),
+    );
+    await blocker.end();
+    assert.equal((await waiting.status).code, 0);
+    assert.ok((await sandbox.read("/run/waiting")).includes(`${CLEARED}Frozen: `));
+    const thawed = await locktables("post-thaw");
+    assert.equal(thawed.code, 0, thawed.stderr);
+    // Nothing of it where there is no terminal.
+    const piped = await locktables("rehearse", "--hold", "600ms");
+    assert.deepEqual([piped.code, piped.stderr], [0, ""]);
+    const held = await atTerminal("rehearse --hold 600ms", "/run/held").status;
+    assert.equal(held.code, 0);
+    const shown = await sandbox.read("/run/held");
+    assert.match(shown, /locked, 0\.\d s left: 0 sessions wait/);
+    assert.ok(shown.includes(`${CLEARED}locked, `));
+    await guest.assertNothingLeft();
+  } finally {
+    await guest.close();
+  }
+});
