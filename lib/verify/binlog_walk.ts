@@ -37,6 +37,12 @@ export interface BinlogWalk {
 
 const MAGIC = [0xfe, 0x62, 0x69, 0x6e];
 
+/**
+ * What MySQL puts before an encrypted file, and counts in its length but in no position. Its only version
+ * (MySQL Source Code Documentation, "Binary Log Encryption": 512 bytes).
+ */
+export const SEALED_HEADER_BYTES = 512;
+
 /** MySQL's encrypted files. */
 const SEALED_MAGIC = [0xfd, 0x62, 0x69, 0x6e];
 

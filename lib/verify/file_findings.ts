@@ -1,6 +1,6 @@
 /** What the files of an image say before a server runs on them. Pure. */
 import type { InstanceRecord } from "../window/record.ts";
-import type { BinlogFacts } from "./binlog_walk.ts";
+import { type BinlogFacts, SEALED_HEADER_BYTES } from "./binlog_walk.ts";
 import { found, type VerifyFinding } from "./verdict.ts";
 
 /** What was found in a data directory. */
@@ -91,6 +91,24 @@ function myisamFindings({ myisam }: DatadirFacts, instance: string): VerifyFindi
   ];
 }
 
+/** What encryption hides is where events begin and end; not how long the file is. */
+function sealedFinding(
+  path: string,
+  { from, bytes }: Extract<BinlogFacts, { kind: "encrypted" }>,
+  position: number,
+): readonly [code: VerifyFinding["code"], title: string] {
+  const endsAt = from === 0 ? bytes - SEALED_HEADER_BYTES : bytes;
+  const line = `${path} is encrypted, and ends at ${endsAt}; recorded ${position}`;
+  if (endsAt < position) return ["binlog-short", line];
+  if (endsAt > position) {
+    return ["binlog-long", `${line}: the image was taken after the lock was released`];
+  }
+  return [
+    "binlog-sealed",
+    `${path} is encrypted, and as long as recorded: whether its events are whole is known to the server alone`,
+  ];
+}
+
 function binlogFindings(
   recorded: InstanceRecord,
   { datadir, binlog }: DatadirFacts,
@@ -134,10 +152,7 @@ function binlogFindings(
     case "no-binlog":
       return say("binlog-broken", `${path} does not begin as a binlog file`);
     case "encrypted":
-      return say(
-        "binlog-sealed",
-        `${path} is encrypted from byte ${facts.from} on: where its last event ends is known to the server alone`,
-      );
+      return say(...sealedFinding(path, facts, position));
     case "walked":
       break;
     default:

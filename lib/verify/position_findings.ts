@@ -8,6 +8,7 @@ import {
 import type { InstanceRecord } from "../window/record.ts";
 import type { BinlogFile, ImageServer } from "./facts.ts";
 import { differenceOfLists, differenceOfSets, type GtidDifference } from "./gtid_set.ts";
+import { SEALED_HEADER_BYTES } from "./binlog_walk.ts";
 import { found, type VerifyFinding } from "./verdict.ts";
 
 /** What else is known when a server's position is judged. */
@@ -40,8 +41,10 @@ export function positionFindings(
     server.coordinates.wsrep,
     instance,
   );
-  const isCompared = binlog.end !== "unknown" || gtids.isCompared || then.wsrep !== null ||
-    then.replicas.length > 0 || evidence.isBinlogProven || evidence.isHoldProven;
+  // Without a binlog only what was replicated has a GTID: elsewhere equal sets show nothing.
+  const hasGtidForAll = then.log_bin || then.replicas.length > 0;
+  const isCompared = binlog.end !== "unknown" || (gtids.isCompared && hasGtidForAll) ||
+    isAtItsPlace(then, server.coordinates) || evidence.isBinlogProven || evidence.isHoldProven;
   return [
     ...binlog.findings,
     ...gtids.findings,
@@ -64,6 +67,21 @@ export function positionFindings(
       ),
     ]),
   ];
+}
+
+/** Whether a replica or a node stands where it stood, which its binlog need not show then. */
+function isAtItsPlace(then: Coordinates, { replicas, wsrep }: Coordinates): boolean {
+  const isNodeThere = then.wsrep !== null && wsrep !== null &&
+    placeOf(then.wsrep) === placeOf(wsrep);
+  return isNodeThere || then.replicas.some((was) => {
+    const is = replicas.find(({ channel }) => channel === was.channel);
+    return is !== undefined && is.sql_running !== "Yes" && was.relay_source_log_file !== null &&
+      sourcePlaceOf(was) === sourcePlaceOf(is);
+  });
+}
+
+function sourcePlaceOf(one: ReplicaPosition): string {
+  return `${one.relay_source_log_file}:${one.exec_source_log_pos}`;
 }
 
 function binlogFindings(
@@ -96,13 +114,6 @@ function binlogFindings(
     );
   }
   const there = server.binlogs.find(({ name }) => name === file);
-  if (there !== undefined && there.isEncrypted) {
-    return isBinlogProven ? proven : of(
-      "unknown",
-      "binlog-unasked",
-      `${file} is encrypted: its length on disk is no position, and its end was not compared`,
-    );
-  }
   if (there !== undefined) return endOf(there, position, instance);
   const numbers = server.binlogs.flatMap(({ name }) => numberOf(name, file) ?? []);
   const recordedNumber = numberOf(file, file) ?? 0;
@@ -132,10 +143,11 @@ function binlogFindings(
 }
 
 function endOf(
-  { name, bytes }: BinlogFile,
+  { name, bytes: length, isEncrypted }: BinlogFile,
   position: number,
   instance: string,
 ): { readonly end: End; readonly findings: readonly VerifyFinding[] } {
+  const bytes = isEncrypted ? length - SEALED_HEADER_BYTES : length;
   if (bytes === position) return { end: "exact", findings: [] };
   const isShort = bytes < position;
   return {
@@ -263,13 +275,14 @@ function replicaFindings(
   // With GTIDs MariaDB goes on from gtid_slave_pos, and its position in the file may be an old one.
   const followsGtid = !["No", undefined].includes(was.gtid["using_gtid"]);
   if (followsGtid || is.sql_running === "Yes" || was.relay_source_log_file === null) return [];
-  const at = (one: ReplicaPosition) => `${one.relay_source_log_file}:${one.exec_source_log_pos}`;
-  if (at(was) === at(is)) return [];
+  if (sourcePlaceOf(was) === sourcePlaceOf(is)) return [];
   const order = was.relay_source_log_file === is.relay_source_log_file
     ? is.exec_source_log_pos - was.exec_source_log_pos
     : (numberOf(is.relay_source_log_file ?? "", was.relay_source_log_file) ?? 0) -
       (numberOf(was.relay_source_log_file, was.relay_source_log_file) ?? 0);
-  const line = `${name} goes on from ${at(is)} of its source; recorded ${at(was)}`;
+  const line = `${name} goes on from ${sourcePlaceOf(is)} of its source; recorded ${
+    sourcePlaceOf(was)
+  }`;
   if (then.inexact?.fields.includes("exec_source_log_pos")) return [];
   return [found(order < 0 ? "replica-behind" : "replica-ahead", line, { instance })];
 }

@@ -3,9 +3,9 @@
  * that can, one clear line for each that cannot, and the cure that the line names works.
  */
 import assert from "node:assert/strict";
-import { cacheDirectory, pathExists, runOrFail } from "../../scripts/shell.ts";
 import { assertOneLine, type Guest, openGuest } from "../support/guest.ts";
 import { connect, type Connection, type Flavor } from "../support/server.ts";
+import { mariadbPlugins } from "../support/mariadb_plugins.ts";
 import { underLoad } from "../support/load.ts";
 
 /** What the account of a case may do: a window, and nothing else. */
@@ -252,47 +252,13 @@ const BAD: Readonly<Record<Flavor, readonly RefusedCase[]>> = {
 async function serverArguments(flavor: Flavor): Promise<string[]> {
   return flavor === "mysql"
     ? ["--loose-authentication-webauthn-rp-id=locktables.example"]
-    : [`--plugin-dir=${await pluginDirectory()}`];
+    : [`--plugin-dir=${await mariadbPlugins()}`];
 }
 
 const INSTALL: Readonly<Record<Flavor, readonly string[]>> = {
   mariadb: ["INSTALL SONAME 'auth_ed25519'", "INSTALL SONAME 'auth_pam'"],
   mysql: ["INSTALL PLUGIN authentication_webauthn SONAME 'authentication_webauthn.so'"],
 };
-
-/**
- * MariaDB's plugins, which are not in the package that the tests install: that one starts a
- * service. They must be of the very build of the server.
- */
-async function pluginDirectory(): Promise<string> {
-  const { stdout } = await runOrFail("dpkg-query", [
-    "dpkg-query",
-    "--show",
-    "--showformat=${Version}",
-    "mariadb-server-core",
-  ]);
-  const destination = `${await cacheDirectory()}/mariadb-plugins-${stdout.replace(/.*:/, "")}`;
-  if (!await pathExists(destination)) {
-    const scratch = await Deno.makeTempDir({ dir: await cacheDirectory(), prefix: "plugins-" });
-    try {
-      await runOrFail("Fetching MariaDB's plugins", [
-        "apt-get",
-        "-qq",
-        "-o",
-        "APT::Sandbox::User=root",
-        "download",
-        `mariadb-server=${stdout}`,
-      ], { cwd: scratch, timeoutMs: 300_000 });
-      for await (const { name } of Deno.readDir(scratch)) {
-        await runOrFail(`Unpacking ${name}`, ["dpkg", "-x", `${scratch}/${name}`, `${scratch}/x`]);
-      }
-      await Deno.rename(`${scratch}/x/usr/lib/mysql/plugin`, destination);
-    } finally {
-      await Deno.remove(scratch, { recursive: true });
-    }
-  }
-  return destination;
-}
 
 for (const flavor of ["mariadb", "mysql"] as const) {
   Deno.test(`an account logs in over the socket, or is told why not (${flavor})`, async (step) => {

@@ -3,7 +3,13 @@ import assert from "node:assert/strict";
 import { runOrFail } from "../../scripts/shell.ts";
 import { until } from "./guest.ts";
 import { openSandbox, type Sandbox, type SandboxResult } from "./sandbox.ts";
-import { discard, type Server, type ServerKind, startServer } from "./server.ts";
+import {
+  discard,
+  type Server,
+  type ServerKind,
+  type ServerOptions,
+  startServer,
+} from "./server.ts";
 
 /** A copy of what a snapshot holds, laid out as the guest's `/var/lib`. */
 export interface Image {
@@ -112,8 +118,9 @@ export async function restore(
   kind: ServerKind,
   image: Image,
   args: readonly string[] = [],
+  options: Pick<ServerOptions, "program"> = {},
 ): Promise<Restored> {
-  const server = await startServer(kind, { datadir: image.datadir, args });
+  const server = await startServer(kind, { ...options, datadir: image.datadir, args });
   const sandbox = await openSandbox();
   const close = async () => {
     await sandbox.close();

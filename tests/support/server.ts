@@ -61,6 +61,8 @@ export interface ServerOptions {
   readonly datadir?: string;
   /** Further arguments of the server. */
   readonly args?: readonly string[];
+  /** Another path of the program: MySQL looks beside it for its keyring. */
+  readonly program?: string;
   /** Files to put into the data directory, by name, before the first start. */
   readonly files?: Readonly<Record<string, string>>;
   /** Initialise the data directory here instead of copying the cached one. */
@@ -113,7 +115,7 @@ export async function startServer(kind: ServerKind, options: ServerOptions = {})
   const { sandbox } = options;
   const argv = [
     ...(sandbox === undefined ? [] : enterSandbox(sandbox)),
-    ...program.command,
+    ...program.command.map((word) => word.endsWith("/mysqld") ? options.program ?? word : word),
     ...argumentsOf(kind),
     `--datadir=${datadir}`,
     `--socket=${socket}`,

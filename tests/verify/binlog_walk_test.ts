@@ -182,12 +182,21 @@ const CASES: readonly (readonly [
     "binlog-broken",
   ],
   ["is none", LAST, read(new Uint8Array(LAST)), "binlog-broken"],
-  ["is sealed", LAST, read(binlog([format()], [0xfd, 0x62, 0x69, 0x6e])), "binlog-sealed"],
+  ["is sealed", LAST, sealed(LAST + 512), "binlog-sealed"],
+  ["is sealed, and cut by a byte", LAST, sealed(LAST + 511), "binlog-short"],
+  ["is sealed, and goes on", LAST, sealed(LAST + 513), "binlog-long"],
   ["is elsewhere", LAST, { kind: "missing", others: [] }, "binlog-unread"],
   ["is not there yet", LAST, { kind: "missing", others: ["binlog.000001"] }, "binlog-lost"],
   ["is purged", LAST, { kind: "missing", others: ["binlog.000003"] }, "binlog-purged"],
   ["cannot be read", LAST, { kind: "unreadable", why: "os error 5" }, "binlog-unread"],
 ];
+
+/** As MySQL encrypts it: nothing of it can be read. */
+function sealed(bytes: number): DatadirFacts["binlog"] {
+  const file = new Uint8Array(bytes);
+  file.set([0xfd, 0x62, 0x69, 0x6e, 1]);
+  return read(file);
+}
 
 function read(file: Uint8Array): DatadirFacts["binlog"] {
   return { kind: "read", facts: walked(file, 0), tookMs: 1 };

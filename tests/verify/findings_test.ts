@@ -20,6 +20,8 @@ const NO_OTHER = { isBinlogProven: false, isHoldProven: false };
 const UUID = "aaaaaaaa-0000-4000-8000-000000000001";
 const MYSQL_GTID = { gtid_mode: "ON", gtid_executed: `${UUID}:1-7`, gtid_purged: "" };
 
+const NO_BINLOG = { log_bin: false, file: null, position: null, gtid: {} };
+
 const REPLICA: ReplicaPosition = {
   channel: "",
   source_host: "source",
@@ -104,9 +106,14 @@ const POSITIONS: readonly PositionCase[] = [
     codes: ["binlog-unasked", "transactions-more"],
   },
   {
-    sentence: "the file is encrypted, and GTIDs say the same",
+    sentence: "the file is encrypted, with a header that no position counts",
     server: { binlogs: [{ name: "binlog.000002", bytes: 1_746, isEncrypted: true }] },
-    codes: ["binlog-unasked"],
+    codes: [],
+  },
+  {
+    sentence: "the file is encrypted, and goes on after the lock",
+    server: { binlogs: [{ name: "binlog.000002", bytes: 1_747, isEncrypted: true }] },
+    codes: ["binlog-long"],
   },
   {
     sentence: "another history has the same numbers",
@@ -115,11 +122,50 @@ const POSITIONS: readonly PositionCase[] = [
   },
   {
     sentence: "the window had no binlog",
-    recorded: {
-      coordinates: coordinates({ log_bin: false, file: null, position: null, gtid: {} }),
-    },
+    recorded: { coordinates: coordinates(NO_BINLOG) },
     server: { logBin: false, binlogs: [] },
     codes: ["nothing-to-compare"],
+  },
+  {
+    sentence: "the window had no binlog, and MySQL's GTIDs stand still without one",
+    recorded: {
+      coordinates: coordinates({ ...NO_BINLOG, gtid: MYSQL_GTID }),
+    },
+    server: {
+      flavor: "mysql",
+      logBin: false,
+      binlogs: [],
+      coordinates: coordinates({ gtid: MYSQL_GTID }),
+    },
+    codes: ["nothing-to-compare"],
+  },
+  {
+    sentence: "the window had no binlog, on a MariaDB that was a replica once",
+    recorded: {
+      coordinates: coordinates({ ...NO_BINLOG, gtid: { gtid_slave_pos: "0-1-7" } }),
+    },
+    server: {
+      logBin: false,
+      binlogs: [],
+      coordinates: coordinates({ ...NO_BINLOG, gtid: { gtid_slave_pos: "0-1-7" } }),
+    },
+    codes: ["nothing-to-compare"],
+  },
+  {
+    sentence: "the window had no binlog, on a replica that stands where it stood",
+    recorded: { coordinates: coordinates({ ...NO_BINLOG, replicas: [REPLICA] }) },
+    server: {
+      logBin: false,
+      binlogs: [],
+      coordinates: coordinates({ ...NO_BINLOG, replicas: [REPLICA] }),
+    },
+    codes: [],
+  },
+  {
+    sentence: "the window had no binlog, on a node that was started alone",
+    recorded: { coordinates: coordinates({ ...NO_BINLOG, wsrep: WSREP }) },
+    server: { logBin: false, binlogs: [], coordinates: coordinates(NO_BINLOG) },
+    codes: ["cluster-unseen", "nothing-to-compare"],
   },
   {
     sentence: "MySQL's set has lost one, though the binlog is whole",

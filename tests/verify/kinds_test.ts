@@ -3,9 +3,19 @@
  * taken in a window is as promised; what was taken after it never is.
  */
 import assert from "node:assert/strict";
+import { serverTreePath } from "../../scripts/provision.ts";
 import { startCluster } from "../support/galera.ts";
 import { guestOf } from "../support/guest.ts";
-import { copyImage, type Image, removeImage, restore, takeImage } from "../support/image.ts";
+import {
+  copyImage,
+  type Image,
+  IMAGE_PLACE,
+  removeImage,
+  restore,
+  showImage,
+  takeImage,
+} from "../support/image.ts";
+import { mariadbPlugins } from "../support/mariadb_plugins.ts";
 import { ask, openNodeGuest } from "../support/node_guest.ts";
 import { caughtUp, startReplica, startSource } from "../support/replica.ts";
 import { openSandbox } from "../support/sandbox.ts";
@@ -61,8 +71,8 @@ for (const { name, kind, args = [], needsVerdict = false } of KINDS) {
       await expectVerdict(kind, image, args, {
         status: needsVerdict ? status : null,
         verdict: "as-promised",
+        without: needsVerdict ? ["unknown", "nothing-to-compare"] : null,
       });
-      await expectVerdict(kind, later, args, { status, verdict: "recoverable" });
       // With the record of the lock and the source's good word: still not.
       await Deno.copyFile(image.record, later.record);
       await expectVerdict(kind, later, args, { status, verdict: "recoverable" });
@@ -73,22 +83,138 @@ for (const { name, kind, args = [], needsVerdict = false } of KINDS) {
   });
 }
 
+/** A server whose binlog is not written as it comes. */
+interface Written {
+  readonly name: string;
+  readonly kind: "mariadb" | "mysql";
+  /** `dir`: for keys, and for what a server looks for beside its program. */
+  readonly start: (dir: string) => Promise<{
+    readonly args: readonly string[];
+    readonly program?: string;
+  }>;
+  /** What its file alone shows: a code, and words of its line. */
+  readonly offline: readonly [code: string, words: RegExp];
+}
+
+const WRITTEN: readonly Written[] = [
+  {
+    name: "MariaDB with compressed events",
+    kind: "mariadb",
+    start: () =>
+      Promise.resolve({ args: ["--log-bin-compress=ON", "--log-bin-compress-min-len=10"] }),
+    offline: ["binlog-proven", /some are compressed/],
+  },
+  {
+    name: "MySQL with compressed transactions",
+    kind: "mysql",
+    start: () => Promise.resolve({ args: ["--binlog-transaction-compression=ON"] }),
+    offline: ["binlog-proven", /some are compressed/],
+  },
+  {
+    name: "MariaDB with an encrypted binlog",
+    kind: "mariadb",
+    async start(dir) {
+      await Deno.writeTextFile(`${dir}/keys`, `1;${"0123456789abcdef".repeat(4)}\n`);
+      return {
+        args: [
+          `--plugin-dir=${await mariadbPlugins()}`,
+          "--plugin-load-add=file_key_management",
+          `--file-key-management-filename=${dir}/keys`,
+          "--encrypt-binlog=ON",
+        ],
+      };
+    },
+    offline: ["binlog-sealed", /as long as recorded/],
+  },
+  {
+    name: "MySQL with an encrypted binlog",
+    kind: "mysql",
+    async start(dir) {
+      // The manifest of a keyring lies beside the program, its settings beside the component.
+      const usr = `${await serverTreePath("mysql-sid")}/usr`;
+      await Deno.symlink(`${usr}/sbin/mysqld`, `${dir}/mysqld`);
+      await Deno.writeTextFile(
+        `${dir}/mysqld.my`,
+        JSON.stringify({ components: "file://component_keyring_file" }),
+      );
+      await Deno.mkdir(`${dir}/plugin`);
+      for await (const { name } of Deno.readDir(`${usr}/lib/mysql/plugin`)) {
+        await Deno.symlink(`${usr}/lib/mysql/plugin/${name}`, `${dir}/plugin/${name}`);
+      }
+      await Deno.writeTextFile(
+        `${dir}/plugin/component_keyring_file.cnf`,
+        JSON.stringify({ path: `${dir}/keyring`, read_only: false }),
+      );
+      return {
+        args: [`--plugin-dir=${dir}/plugin`, "--binlog-encryption=ON"],
+        program: `${dir}/mysqld`,
+      };
+    },
+    offline: ["binlog-sealed", /as long as recorded/],
+  },
+];
+
+for (const { name, kind, start, offline: [code, words] } of WRITTEN) {
+  Deno.test(`an image of ${name} is as promised, and its file is said to be so`, async () => {
+    const dir = await Deno.makeTempDir({ dir: "/tmp", prefix: "written-" });
+    const { args, program } = await start(dir);
+    const other = program === undefined ? {} : { program };
+    const server = await startServer(kind, { args, ...other });
+    const guest = await guestOf(server, await openSandbox());
+    await fill(server);
+    assert.equal((await guest.locktables("pre-freeze")).code, 0);
+    const image = await takeImage(server, guest.sandbox);
+    assert.equal((await guest.locktables("post-thaw")).code, 0);
+    await guest.close();
+    const sandbox = await openSandbox();
+    await showImage(sandbox, image);
+    const { stdout } = await sandbox.run(
+      [sandbox.binary, "verify", "--json", "--datadir", `${IMAGE_PLACE}/mysql`],
+    );
+    await sandbox.close();
+    const { findings } = JSON.parse(stdout);
+    const said = findings.find((one: { code: string }) => one.code === code);
+    assert.match(said?.title ?? "", words, JSON.stringify(findings, null, 1));
+    await expectVerdict(kind, image, args, { status: null, verdict: "as-promised", ...other });
+    // One byte less: damage, whoever may read it.
+    const record = JSON.parse(await Deno.readTextFile(image.record));
+    const path = `${image.datadir}/${record.instances[0].coordinates.file}`;
+    await Deno.truncate(path, (await Deno.stat(path)).size - 1);
+    await expectVerdict(kind, image, args, {
+      status: null,
+      verdict: "damaged",
+      codes: ["binlog-short"],
+      ...other,
+    });
+    await removeImage(image);
+    await Deno.remove(dir, { recursive: true });
+  });
+}
+
 interface Expected {
   readonly status: string | null;
   readonly verdict: string;
   readonly codes?: readonly string[];
+  /** The verdict without the source's word, and a code of it; null: not asked. */
+  readonly without?: readonly [verdict: string, code: string] | null;
+  readonly program?: string;
 }
 
 async function expectVerdict(
   kind: ServerKind,
   image: Image,
   args: readonly string[],
-  { status, verdict, codes = [] }: Expected,
+  { status, verdict, codes = [], without = null, program }: Expected,
 ): Promise<void> {
   // A copy: CHECK TABLE itself takes the mark of a table that was left open.
   const copy = await copyImage(image);
-  const restored = await restore(kind, copy, args);
+  const restored = await restore(kind, copy, args, program === undefined ? {} : { program });
   try {
+    if (without !== null) {
+      const alone = await restored.verified("--quick");
+      assert.equal(alone.verdict, without[0]);
+      assert.ok(alone.findings.some(({ code }) => code === without[1]));
+    }
     const { stdout, stderr } = await restored.sandbox.run(
       [
         restored.sandbox.binary,
@@ -119,21 +245,6 @@ async function fill(server: Server): Promise<void> {
     await ask(server, "INSERT INTO shop.orders VALUES ()");
   }
 }
-
-Deno.test("without a binlog only the source's verdict makes an image as promised", async () => {
-  const server = await startServer("mariadb", { args: ["--skip-log-bin"] });
-  const guest = await guestOf(server, await openSandbox());
-  assert.equal((await guest.locktables("pre-freeze")).code, 0);
-  const image = await takeImage(server, guest.sandbox);
-  assert.equal((await guest.locktables("post-thaw")).code, 0);
-  await guest.close();
-  const restored = await restore("mariadb", image, ["--skip-log-bin"]);
-  const verified = await restored.verified();
-  assert.equal(verified.verdict, "unknown");
-  assert.ok(verified.findings.some(({ code }) => code === "nothing-to-compare"));
-  await restored.close();
-  await removeImage(image);
-});
 
 const REPLICAS: readonly (readonly [name: string, kind: "mariadb" | "mysql", gtid: boolean])[] = [
   ["MariaDB, by GTID", "mariadb", true],
