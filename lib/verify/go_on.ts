@@ -201,15 +201,33 @@ function clusterWays(recorded: InstanceRecord, { wsrep }: Coordinates): WayOn[] 
     wsrep === null || directory === undefined || !Number.isSafeInteger(wsrep.last_committed) ||
     !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(wsrep.cluster_state_uuid)
   ) return [];
-  return [{
-    title: "On as a node of its cluster, by incremental state transfer",
-    lines: [
-      "# While the server is stopped; of its cluster, a node must still have what came later (gcache)",
-      `printf 'version: 2.1\\nuuid: ${wsrep.cluster_state_uuid}\\nseqno: ${wsrep.last_committed}\\nsafe_to_bootstrap: 0\\n' > ${
-        shellWord(`${directory}/grastate.dat`)
-      }`,
-    ],
-  }];
+  const place = (isFirst: 0 | 1) =>
+    `printf 'version: 2.1\\nuuid: ${wsrep.cluster_state_uuid}\\nseqno: ${wsrep.last_committed}\\nsafe_to_bootstrap: ${isFirst}\\n' > ${
+      shellWord(`${directory}/grastate.dat`)
+    }`;
+  // Who was there when the image was taken, and who this node was then: a node that finds it waits for
+  // them, and is waited for.
+  const withoutView = `rm -f ${shellWord(`${directory}/gvwstate.dat`)}`;
+  return [
+    {
+      title: "On as a node of its cluster, by incremental state transfer",
+      lines: [
+        "# While the server is stopped; of its cluster, a node must still have what came later (gcache)",
+        place(0),
+        withoutView,
+        "systemctl start mariadb",
+      ],
+    },
+    {
+      title: "On as the first node of its cluster, where no other node runs",
+      lines: [
+        "# While the server is stopped; the cluster goes on from this image, and the others join it",
+        place(1),
+        withoutView,
+        "galera_new_cluster",
+      ],
+    },
+  ];
 }
 
 function sql(server: ServerVersion, statements: readonly string[]): string[] {

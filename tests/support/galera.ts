@@ -7,6 +7,8 @@ import { connect, discard, freePort, LOOPBACK, type Server, startServer } from "
 /** A running cluster. */
 export interface Cluster {
   readonly nodes: readonly [Server, Server, Server];
+  /** What each was started with, for a server that takes its place. */
+  readonly arguments: readonly (readonly string[])[];
   /** Ends all servers at once and removes their folders. */
   stop(): Promise<void>;
 }
@@ -44,9 +46,15 @@ export async function startCluster(args: readonly string[] = []): Promise<Cluste
     transferPort: freePort(),
   }));
   const state = crypto.randomUUID();
+  const all = members.map((member, index) => [
+    provider,
+    ...nodeArguments(member, members),
+    `--server-id=${index + 1}`,
+    ...args,
+  ]);
   const starts = await Promise.allSettled(members.map((member, index) =>
     startServer("mariadb", {
-      args: [provider, ...nodeArguments(member, members), `--server-id=${index + 1}`, ...args],
+      args: all[index] ?? [],
       files: { "grastate.dat": lastState(state), "gvwstate.dat": lastView(member, members) },
     })
   ));
@@ -57,11 +65,47 @@ export async function startCluster(args: readonly string[] = []): Promise<Cluste
   try {
     for (const start of starts) if (start.status === "rejected") throw start.reason;
     await Promise.all(nodes.map((node) => synced(node, nodes.length)));
-    return { nodes: nodes as [Server, Server, Server], stop };
+    return { nodes: nodes as [Server, Server, Server], arguments: all, stop };
   } catch (error) {
     await stop();
     throw error;
   }
+}
+
+/**
+ * Stands in for the script of a state transfer, which has a copy to give; this one has none, so that a
+ * node that comes back gets what it missed alone. Called before the cluster is started; returns what the
+ * node is started with.
+ */
+export async function incrementalTransfer(dir: string): Promise<string> {
+  const method = "incremental";
+  await Deno.writeTextFile(`${dir}/wsrep_sst_${method}`, transferScript(dir), { mode: 0o755 });
+  // Where the servers look for it.
+  Deno.env.set("PATH", `${dir}:${Deno.env.get("PATH") ?? ""}`);
+  return `--wsrep-sst-method=${method}`;
+}
+
+function transferScript(dir: string): string {
+  return `#!/bin/sh
+while [ $# -gt 0 ]; do
+  case $1 in
+  --role) role=$2 ;;
+  --gtid) gtid=$2 ;;
+  --bypass) has_log=1 ;;
+  esac
+  shift
+done
+if [ "$role" = joiner ]; then
+  echo "ready ${LOOPBACK}:1"
+  timeout 20 sh -c 'until [ -s ${dir}/place ]; do sleep 0.1; done'
+  cat ${dir}/place
+elif [ -n "$has_log" ]; then
+  echo "$gtid" >${dir}/place
+  echo "done $gtid"
+else
+  exit 22
+fi
+`;
 }
 
 function nodeArguments(node: Node, members: readonly Node[]): string[] {

@@ -150,32 +150,6 @@ async function programsFor(server: Server): Promise<string> {
   return dir;
 }
 
-Deno.test("a node's place in its cluster is written as its grastate.dat", async () => {
-  const dir = await Deno.makeTempDir({ prefix: "cluster-" });
-  const uuid = "aaaaaaaa-0000-4000-8000-000000000001";
-  const recorded = recordedServer({
-    data_directories: [dir],
-    coordinates: coordinates({
-      wsrep: {
-        cluster_state_uuid: uuid,
-        last_committed: 40,
-        cluster_size: 3,
-        cluster_status: "Primary",
-        local_state_comment: "Synced",
-        ready: true,
-      },
-    }),
-  });
-  const way = waysOn(recorded).find(({ title }) => title.includes("cluster"));
-  const pasted = await run(["/bin/sh", "-c", way?.lines.join("\n") ?? "exit 1"], {});
-  assert.equal(pasted.code, 0, pasted.stderr);
-  assert.equal(
-    await Deno.readTextFile(`${dir}/grastate.dat`),
-    `version: 2.1\nuuid: ${uuid}\nseqno: 40\nsafe_to_bootstrap: 0\n`,
-  );
-  await Deno.remove(dir, { recursive: true });
-});
-
 const FLAVORS: readonly (readonly [flavor: Flavor, version: string, words: RegExp])[] = [
   ["mariadb", "10.5.23-MariaDB", /CHANGE MASTER TO MASTER_HOST=/],
   ["mysql", "5.7.44", /CHANGE MASTER TO MASTER_HOST=.*\nSTART SLAVE;/],
