@@ -20,7 +20,7 @@ export async function checkNotify(): Promise<ExitCode> {
       await sayAll(`${NOTIFY} was started with a test notice, and ended well.`);
       return EXIT.ok;
     case "none":
-      await complain(`${NOTIFY} is not there: nobody is notified. See: docs/monitoring.md`);
+      await complain(`${NOTIFY} is not there: no notices are sent. See: docs/monitoring.md`);
       return EXIT.badSetup;
     case "failed":
       await complain(tried.why);

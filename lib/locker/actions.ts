@@ -34,7 +34,7 @@ export const ACTIONS: Readonly<
   Record<WindowAction, (run: LockerRun, ends: LockerEnds) => Promise<void>>
 > = {
   async prepare(run) {
-    // Those who waited behind the attempt get their turn before the next one.
+    // Clients that waited behind the attempt run before the next one.
     await sleep(run.limits.attemptPauseFactor * run.settings.lockWaitTimeoutMs);
     if (run.window.phase === "preparing") await report(run, openInstances);
   },
@@ -58,7 +58,7 @@ export const ACTIONS: Readonly<
   close,
 };
 
-/** Prepares an attempt, and tells the window how that ended. */
+/** Prepares an attempt, and reports to the window how that ended. */
 export async function report(
   run: LockerRun,
   prepare: (run: LockerRun) => Promise<Refusal | null>,
@@ -98,10 +98,10 @@ async function close(run: LockerRun, { control, stopWatching, over }: LockerEnds
   if (wasHeld) runDirectory.writeWindowFile(run.record());
   for (const path of [WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT]) runDirectory.remove(path);
   const writing = run.place.close(run.record());
-  // Where no hook waits for this end, people hear of it at this moment, whatever the disk does.
+  // Where no hook waits for this end it is reported at this moment, before any wait for the disk.
   const isUnattended = wasHeld && !control.hasWaiters();
   if (isUnattended) await reportWindow(run, refusal);
-  // Who is refused because the disk does not answer need not wait for it again.
+  // After a refusal because the disk does not answer it is not waited for again.
   const limitMs = refusal?.reason === DISK_SILENT ? 0 : run.limits.finalRecordMs;
   const unwritten = await atMost(writing, limitMs, stillFrozen(limitMs));
   if (unwritten !== null) run.warn(`${unwritten.summary}. ${unwritten.hint}`);

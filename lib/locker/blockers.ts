@@ -53,7 +53,7 @@ async function untilUnblocked(run: LockerRun): Promise<Refusal | null> {
         await sleep(limits.youngReaderPauseMs);
         continue;
       }
-      // Who began meanwhile is waited for as well. Once: on a busy server some reader always does.
+      // Readers that began meanwhile are waited for as well. Once: on a busy server there are always some.
       if (!isSeenAgain && untilLockMoment(run) <= limits.guardPauseMs) {
         [isSeenAgain, first, since] = [true, youngReaders, run.now()];
       }
@@ -88,7 +88,7 @@ function blockedBy(blockers: readonly Blocker[], guardMs: number): Refusal {
 }
 
 function howToEnd(blockers: readonly Blocker[]): string {
-  // To end one of those who wait themselves would be for nothing.
+  // Killing a session that itself waits would not help.
   if (blockers.every(isHeldUp)) {
     return "They wait themselves, for a session that the server does not show, such as an idle one with LOCK TABLES: SHOW OPEN TABLES WHERE In_use > 0";
   }

@@ -1,6 +1,6 @@
 /**
  * How hooks and `status` talk to the locker: one word over its socket; back come the word
- * `heard` at once, which tells a locker that works from one that is stopped, and a JSON line
+ * `heard` at once, which distinguishes a working locker from a stopped one, and a JSON line
  * when there is an answer.
  */
 import type { WindowRecord } from "../window/record.ts";

@@ -15,13 +15,13 @@ const ACCEPT_PAUSE_MS = 50;
 
 /** The control socket, open. */
 export interface ControlServer {
-  /** Answers everybody who waits for the window to close; how many took the answer. */
+  /** Answers all connections that wait for the window to close; how many took the answer. */
   answerWaiters(record: WindowRecord): Promise<number>;
-  /** Whether somebody waits for the window to close. */
+  /** Whether a connection waits for the window to close. */
   hasWaiters(): boolean;
   /** Takes no more connections and removes the socket. */
   close(): void;
-  /** Ends the connections of those who were answered: nothing of the window is left. */
+  /** Ends the connections that were answered: nothing of the window is left. */
   hangUp(): void;
 }
 

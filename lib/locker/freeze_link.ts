@@ -4,7 +4,7 @@ import { chunksOf, linesOf, writeAllSync } from "../base/lines.ts";
 
 /** The line to the pre-freeze that started this locker. */
 export interface PreFreezeLink {
-  /** Says something; false where nobody listens any more. */
+  /** Sends a message; false where pre-freeze no longer reads. */
   send(message: LockerMessage): boolean;
   /** Ends the line: nothing is left that pre-freeze would wait for. */
   hangUp(): void;

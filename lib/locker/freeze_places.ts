@@ -4,8 +4,8 @@ import { ROOT } from "../base/look.ts";
 import { FREEZE_SENSOR_DIR } from "../base/paths.ts";
 
 /**
- * Directories in which nobody makes or removes files while a server is locked: whoever does so keeps
- * the directory to himself while he waits for the disk, which looks like a freeze.
+ * Directories in which no files are made or removed while a server is locked: a process that does so
+ * locks the directory while it waits for the disk, which looks like a freeze.
  */
 const QUIET_DIRECTORIES = ["performance_schema", "mysql"];
 

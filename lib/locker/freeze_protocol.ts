@@ -23,9 +23,9 @@ export type LockerMessage =
   /** Nothing is locked; nothing of the locker is left but its exit. */
   | { readonly event: "refused"; readonly refusal: Refusal };
 
-/** pre-freeze is there and will exit 0 once it hears `held`. */
+/** pre-freeze is there and will exit 0 once it receives `held`. */
 export const ACCEPTED = "accepted";
-/** pre-freeze was told to stop (a signal). */
+/** pre-freeze received a signal to stop. */
 export const CANCELLED = "cancelled";
 
 /** What pre-freeze starts a locker with. */

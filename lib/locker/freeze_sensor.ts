@@ -36,7 +36,7 @@ export const FREEZE_SEEN_MS = 100;
 
 /** The sensor at work. */
 export interface FreezeSensor {
-  /** Reports nothing from now on. A call that waits goes on waiting, on the pool, for nobody. */
+  /** Reports nothing from now on. A call that waits goes on waiting, on the pool, and is ignored. */
   stop(): void;
 }
 

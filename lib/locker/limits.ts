@@ -31,7 +31,7 @@ export interface LockerLimits {
   readonly freezePlacesMs: number;
   /** The same for the history: without it locking is expected to take what it takes elsewhere. */
   readonly historyMs: number;
-  /** How long whoever waits for the verdict waits for the disk too: the disk may be frozen. */
+  /** How long a hook that waits for the verdict waits for the disk, too: the disk may be frozen. */
   readonly finalRecordMs: number;
   /** How long a released locker stays for a disk that is still frozen, to write its record. */
   readonly frozenDiskMs: number;

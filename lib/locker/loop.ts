@@ -1,5 +1,5 @@
 /**
- * The locker: carries out what the window's state machine decides, and tells it what happens.
+ * The locker: carries out what the window's state machine decides, and reports events to it.
  * Everything is loaded and opened before the lock; while it is held nothing is written to a
  * disk and nothing new is opened.
  */

@@ -1,4 +1,4 @@
-/** locker: the background process of one window. Started by pre-freeze, never by people. */
+/** locker: the background process of one window. Started by pre-freeze, never by hand. */
 import { defectText } from "../base/plain_text.ts";
 import { type Caller, CALLER_TABLE } from "../callers/table.ts";
 import type { LockerStart } from "./freeze_protocol.ts";

@@ -48,7 +48,7 @@ export interface LockerRun {
   window: Window;
   /** What a person needs to know beyond the reason. */
   detail: string | null;
-  /** Who is in the way now, while nothing is locked. */
+  /** The blockers that are waited for now, while nothing is locked. */
   waitsFor: string | null;
   /** The `sync` that is under way, to be abandoned at the release. */
   flushing: Flush | null;

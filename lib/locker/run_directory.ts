@@ -64,7 +64,7 @@ export function openLockFiles(): Deno.FsFile | Refusal {
   }
 }
 
-/** Removes everything of ours. */
+/** Removes all files of a window. */
 export function clearRunDirectory(): void {
   for (const path of [WAIT_FOR_LOCK, WAIT_FOR_SNAPSHOT, LOCKER_SOCKET, WINDOW_FILE]) {
     removeIfThere(path);

@@ -12,7 +12,7 @@ const COORDINATES = "the coordinates";
 const LOG_WRITING = "InnoDB's log writer";
 const RECORD_WRITING = `writing ${RECORD_FILE}`;
 
-/** Secures the image; the window is told what is done, and at the end that all of it is. */
+/** Secures the image; each step that is done is reported to the window, and at the end that all are. */
 export async function secure(run: LockerRun): Promise<void> {
   const { instances, dispatch } = run;
   const waitingFor = new Set([COORDINATES, ...writingOut(run)]);

@@ -1,5 +1,5 @@
 /**
- * Brings a report to every outlet. In a process of its own that nobody waits for
+ * Brings a report to every outlet. In a process of its own that no hook waits for
  * (`lib/base/errand.ts`), after the release: whatever an outlet does, no hook is later for it.
  */
 import { atMost } from "../base/at_most.ts";
@@ -20,7 +20,7 @@ import { metricsText } from "./prometheus.ts";
 import { count } from "./totals_file.ts";
 import { noteUnreported, type Results } from "./unreported.ts";
 
-/** Longest look for our own directory, whose disk may hang: the operator is notified all the same. */
+/** Limit of the look at the state directory: on a disk that hangs the operator is still notified. */
 const LOOK_LIMIT_MS = 1_000;
 
 /** Reports to every outlet, and notes which of them failed. */

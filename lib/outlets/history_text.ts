@@ -68,7 +68,7 @@ export function historyText(records: readonly WindowRecord[], time: TimeText): L
 /** Where the columns with numbers begin. */
 const FIRST_NUMBER = 4;
 
-/** So much of a window's id tells it from the others. */
+/** Length of the part of an id that distinguishes one window from another. */
 const ID_LENGTH = 8;
 
 function cellsOf(record: WindowRecord, time: TimeText): readonly string[] {

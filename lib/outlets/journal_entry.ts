@@ -66,7 +66,7 @@ export function journalEntry(report: Report): JournalEntry {
   };
 }
 
-/** That a caller gave up its snapshot is its own affair; that a script was killed it does not know. */
+/** A caller knows that it gave up its snapshot; it does not know that its script was killed. */
 function priorityOf(record: WindowRecord): PriorityName {
   if (record.verdict === "application-consistent") return "info";
   return record.is_rehearsal || record.reason === "freeze-failed" ? "warning" : "err";
@@ -114,7 +114,7 @@ function coordinatesText({ instances }: WindowRecord): string | null {
   return all.length === 0 ? null : all.join(" ");
 }
 
-/** Fields of ours; what there is nothing to say of is left out. */
+/** Fields with our prefix; those without a value are left out. */
 function given(fields: Readonly<Record<string, string | number | null>>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(fields).flatMap(([name, value]) =>

@@ -38,7 +38,7 @@ export async function writeMetricsFile(path: string, text: string): Promise<Refu
   const umask = Deno.umask(0o777 & ~MODE);
   try {
     await Deno.remove(temporary).catch(() => {}); // of one that was cut off; mostly not there
-    // A file of its own, whoever may write in that directory: never through a link.
+    // Always a new file: another user may write in that directory, and a link is never followed.
     const file = Deno.openSync(temporary, { write: true, createNew: true, mode: MODE });
     try {
       writeAllSync(file, new TextEncoder().encode(text));

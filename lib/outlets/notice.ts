@@ -23,7 +23,7 @@ export interface Notice {
   readonly record: WindowRecord | null;
 }
 
-/** The notice of a report; null where there is nothing that people must hear of. */
+/** The notice of a report; null where the operator has nothing to do. */
 export function noticeOf(report: Report, now: Instant): Notice | null {
   const { message } = journalEntry(report);
   const at = rfc3339(now);

@@ -22,7 +22,7 @@ const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /** How starting it went. */
 export type Notified =
   | { readonly kind: "done" }
-  /** There is no such program: nobody wants to be notified. */
+  /** There is no such program: the operator has not asked for notices. */
   | { readonly kind: "none" }
   | { readonly kind: "failed"; readonly why: string };
 

@@ -33,7 +33,7 @@ export async function count(report: Report): Promise<Counted | Refusal | null> {
   let totals: Totals | null = null;
   try {
     using directory = await Deno.open(STATE_DIR, { read: true });
-    // As whoever writes the record does: one report after the other.
+    // The same lock as for the record: one report after the other.
     await directory.lock(true);
     if (isGone(directory)) return null;
     totals = withReport(parseTotals(await readFromDisk(TOTALS_FILE)) ?? counted(), report);

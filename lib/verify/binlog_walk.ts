@@ -9,7 +9,7 @@ import { crc32 } from "node:zlib";
 export type BinlogFacts =
   /** It does not begin as one. */
   | { readonly kind: "no-binlog"; readonly bytes: number }
-  /** From so far on only who has the key can read it. */
+  /** From this offset on the file is encrypted, and cannot be read without the key. */
   | { readonly kind: "encrypted"; readonly from: number; readonly bytes: number }
   | {
     readonly kind: "walked";

@@ -42,7 +42,7 @@ const WORDS: Readonly<Record<Level, string>> = {
   full: "EXTENDED",
 };
 
-/** How to look, and who wants to know. */
+/** How to look, and where progress is reported. */
 export interface CheckOptions {
   readonly login: Login;
   readonly session: Session;
@@ -155,7 +155,7 @@ async function endStatement(login: Login, id: number): Promise<void> {
   }
 }
 
-/** Whether a session that broke broke with its server: nobody answers, or one that is younger. */
+/** Whether a session ended because its server ended: no server answers, or one that was started later. */
 async function hasEnded(login: Login, sinceMs: number): Promise<boolean> {
   try {
     const session = await openLogged(login, statementLog());

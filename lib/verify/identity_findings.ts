@@ -28,7 +28,7 @@ function hasOtherTables(recorded: InstanceRecord, server: ImageServer): boolean 
   return was !== null && is !== null && was !== is && recorded.version === server.version;
 }
 
-/** Who it is, and in what state. */
+/** Which server it is, and in what state. */
 export function identityFindings(
   record: WindowRecord,
   recorded: InstanceRecord,

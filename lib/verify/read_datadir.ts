@@ -62,7 +62,7 @@ export function recordBeside(datadir: string): string {
   return `${parentOf(datadir) === "/" ? "" : parentOf(datadir)}/locktables/record.json`;
 }
 
-/** Who wants to know how far it is, and may end it. */
+/** Where progress is reported, and what may end the walk. */
 export interface ReadOptions {
   readonly onProgress: (done: number, total: number, elapsedMs: number) => void;
   readonly signal: AbortSignal;

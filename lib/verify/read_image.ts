@@ -11,7 +11,7 @@ const CHUNK_BYTES = 64 * 1024;
 /** The record at a path, as far as it can be read. */
 export async function readRecord(path: string): Promise<RecordRead> {
   try {
-    // On the pool, and says what it is: a fifo would keep who opens it.
+    // On the pool, and before it is opened: opening a fifo would block.
     const info = await Deno.lstat(path);
     if (!info.isFile) return { kind: "unreadable", why: "it is no file" };
     if (info.size > RECORD_LIMIT_BYTES) return { kind: "too-long", bytes: info.size };

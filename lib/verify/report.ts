@@ -35,7 +35,7 @@ export interface VerifyReport {
   readonly datadir: string | null;
   readonly recordPath: string;
   readonly record: WindowRecord | null;
-  /** The same window as its source tells it. */
+  /** The same window as its source reports it. */
   readonly source: WindowRecord | null;
   /** Of the image as a whole. */
   readonly findings: readonly VerifyFinding[];

@@ -6,7 +6,7 @@ import { found, type VerifyFinding } from "./verdict.ts";
 /** Longest text of `--verdict` that is read, in bytes: `status --json` has two records. */
 export const SOURCE_LIMIT_BYTES = 4 * 1024 * 1024;
 
-/** The end of a window, as its source tells it. */
+/** The end of a window, as its source reports it. */
 export interface SourceVerdict {
   readonly record: WindowRecord | null;
   readonly findings: readonly VerifyFinding[];

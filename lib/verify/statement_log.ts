@@ -1,4 +1,4 @@
-/** The statements that were sent, so that anybody can send them again. */
+/** The statements that were sent, so that they can be repeated by hand. */
 import type { Session } from "../mysql/session.ts";
 
 /** Remembers what is asked on a session. */

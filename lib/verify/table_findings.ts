@@ -14,7 +14,7 @@ export function sqlName(schema: string, name: string): string {
 /** What an answer says of a table. */
 type Condition = "good" | "damaged" | "not-closed" | "unchecked";
 
-/** Engines whose tables REPAIR TABLE mends. */
+/** Engines whose tables REPAIR TABLE repairs. */
 const REPAIRABLE = ["MyISAM", "Aria", "CSV", "ARCHIVE"];
 
 /**

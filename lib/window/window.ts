@@ -182,7 +182,7 @@ export type WindowAction =
   | "confirm"
   /** Cancel whatever is under way, release every lock, close the sessions. */
   | "release"
-  /** Write the final record, answer everybody who waits, end. */
+  /** Write the final record, answer all hooks that wait, end. */
   | "close";
 
 /** The next window, and what is to be done about it. */

@@ -1,4 +1,4 @@
-/** The page's style. Colours differ in lightness, too, so that they differ for everybody. */
+/** The page's style. Colours differ in lightness, too, for readers who confuse hues. */
 import { Html } from "./html.ts";
 
 const LIGHT =

@@ -1,4 +1,4 @@
-/** Every window as a row: for screen readers, for searching, and for who prefers numbers. Pure. */
+/** Every window as a row: for screen readers, for searching, and for exact numbers. Pure. */
 import { frozenMs } from "../../window/frozen_span.ts";
 import type { WindowRecord } from "../../window/record.ts";
 import { whyOf } from "../../window/remedy.ts";
