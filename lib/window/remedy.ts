@@ -10,7 +10,8 @@ export function whyOf(record: WindowRecord): string {
   }
   if (outcome === "released") return closedLine(record);
   if (was_held && outcome !== "aborted") return `The lock ${whatHappened(record)}`;
-  return `${outcome} (${reason})${detail === null ? "" : `: ${detail}`}`;
+  const how = reason === outcome ? outcome : `${outcome} (${reason})`;
+  return detail === null ? how : `${how}: ${detail}`;
 }
 
 /** With a command, where there is one. */

@@ -10,6 +10,7 @@ import {
 } from "../support/journal.ts";
 import { openSandbox } from "../support/sandbox.ts";
 import { connect, discard, startServer } from "../support/server.ts";
+import { underLoad } from "../support/load.ts";
 import { openStateDisk } from "../support/state_disk.ts";
 
 /** What a hook may take though a log daemon hangs, in milliseconds: as long as without one. */
@@ -140,6 +141,10 @@ Deno.test("a lock that expires is logged at that moment, though the disk is froz
         "crash-consistent",
       ]);
       await disk.end();
+      const { last } = await guest.status();
+      const lateMs = Number(entry?.["__REALTIME_TIMESTAMP"]) / 1_000 -
+        Date.parse(last?.deadline ?? "");
+      assert.ok(lateMs < underLoad(1_000), `${lateMs} ms after hold_timeout`);
       assert.equal((await locktables("post-thaw")).code, 12);
       await entriesOf(journal, 1);
       await guest.assertNothingLeft();

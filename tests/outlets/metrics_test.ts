@@ -5,6 +5,8 @@ import { METRICS_FILES, parentOf, TOTALS_FILE } from "../../lib/base/paths.ts";
 import { GOOD } from "./records.ts";
 import { type Guest, openGuest, until } from "../support/guest.ts";
 import { placeHooks } from "../support/hooks.ts";
+import { underLoad } from "../support/load.ts";
+import { openStateDisk, STATE } from "../support/state_disk.ts";
 
 const [DEBIANS = "", OTHERS = ""] = METRICS_FILES;
 const NOBODY = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
@@ -165,6 +167,9 @@ Deno.test("a window that nobody closes is in the metrics when it expires", () =>
     await locktables("pre-freeze");
     const expired = 'locktables_windows_total{outcome="expired",verdict="crash-consistent"} 1';
     await untilMetric(guest, DEBIANS, expired);
+    const written = Number((await sandbox.sh(`stat -c %.Y ${DEBIANS}`)).stdout) * 1_000;
+    const lateMs = written - Date.parse((await guest.status()).last?.deadline ?? "");
+    assert.ok(lateMs < underLoad(1_000), `${lateMs} ms after hold_timeout`);
     assert.equal((await locktables("post-thaw")).code, 12);
     await guest.assertNothingLeft();
     assert.ok((await sandbox.read(DEBIANS)).split("\n").includes(expired), "and once only");
@@ -228,6 +233,45 @@ Deno.test("a report that is under way when uninstall removes everything leaves n
       ls -A /var/lib ${parentOf(DEBIANS)} /run/veeam 2>/dev/null | grep -e locktables -e unreported
     `);
     assert.deepEqual([ended.code, ended.stdout, ended.stderr], [1, "", ""]);
+  }));
+
+Deno.test("on a disk that is frozen or full the window is what it is, and its metrics come or are missed", () =>
+  inGuest(async (guest) => {
+    const { sandbox, locktables } = guest;
+    const disk = await openStateDisk(sandbox);
+    const path = `${STATE}/metrics/db.prom`;
+    try {
+      await sandbox.sh(`mkdir ${parentOf(path)}`);
+      await sandbox.writeFile(
+        "/root/.my.cnf",
+        `[locktables]\nhold_timeout=1s\nlog=off\nmetrics_file=${path}\n`,
+      );
+      await locktables("pre-freeze");
+      await disk.begin("frozen");
+      await until("it expires", 8_000, async () => (await guest.status()).window === null);
+      assert.equal(await sandbox.exists(path), false);
+      // The report waits for the disk; the hook does not wait for the report.
+      const thawed = await locktables("post-thaw");
+      assert.equal(thawed.code, 12);
+      assert.ok(thawed.ms < underLoad(8_000), `${thawed.ms} ms`);
+      await disk.end();
+      const expired = 'locktables_windows_total{outcome="expired",verdict="crash-consistent"} 1';
+      await untilMetric(guest, path, expired);
+      await guest.assertNothingLeft();
+      await sandbox.writeFile("/root/.my.cnf", `[locktables]\nlog=off\nmetrics_file=${path}\n`);
+      await locktables("pre-freeze");
+      await disk.begin("full");
+      const good = await locktables("post-thaw");
+      assert.equal(good.code, 0, good.stderr);
+      await until("status says so", 8_000, async () => {
+        const [unreported] = (await guest.status()).unreported;
+        return /^Cannot write .*No space left/.test(unreported?.why ?? "");
+      });
+      await disk.end();
+      await guest.assertNothingLeft();
+    } finally {
+      await disk.close();
+    }
   }));
 
 Deno.test("metrics_file says where, by a link of root's, or that there is none", () =>

@@ -31,7 +31,7 @@ Deno.test("the page has a day for each night, with its verdict as a word", () =>
 
 Deno.test("a failed window has its reason, and the remedy that pre-freeze had", () => {
   const text = page([daysBefore(1, EXPIRED), REFUSED]);
-  assert.match(text, /<p>refused \(refused\): Blocked by id 12 \| app@web<\/p>/);
+  assert.match(text, /<p>refused: Blocked by id 12 \| app@web<\/p>/);
   assert.match(text, /<b>What to do<\/b> End that statement, or wait: KILL 12<\/p>/);
   assert.match(
     text,
