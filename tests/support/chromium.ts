@@ -64,6 +64,8 @@ export async function withPage(test: (page: Page) => Promise<void>): Promise<voi
       // Root's browser has no other way; it shows our own page alone.
       "--no-sandbox",
       "--disable-gpu",
+      // A container has 64 MB of it.
+      "--disable-dev-shm-usage",
       "--remote-debugging-pipe",
       `--user-data-dir=${home}`,
     ],
