@@ -175,6 +175,10 @@ Deno.test("history shows the windows that are still known, whatever else is in t
     const last = await history("last");
     assert.match(last.stdout, /^Window 00000000-0000-4000-8000-000000000001$/m);
     assert.match(last.stdout, /^ {2}locked for the snapshot +#+ +1\.799 s$/m);
+    const page = await history("last", "--html");
+    assert.match(page.stdout, /^<!DOCTYPE html>\n[^]*: 0 of 1 application-consistent<\/title>/);
+    const both = await history("--html", "--json");
+    assert.match(both.stderr, /^locktables: --json and --html exclude each other\./);
     const none = await history("ffff");
     assert.deepEqual(
       [none.code, none.stderr],
