@@ -13,6 +13,7 @@ export const CALLERS = [
   "aws",
   "azure",
   "google",
+  "run",
 ] as const;
 
 /** One of {@linkcode CALLERS}. */
@@ -25,10 +26,11 @@ export function parseCaller(name: string | null | undefined): Caller | null {
 
 /**
  * What a hook file is for. `by-verb`: one file for both, told by its first argument; `pre` and
- * `post`: one file each, whatever the arguments; `ssm-document`, `azure-config`: not run by a
- * shell in the guest but read by the caller.
+ * `post`: one file each, whatever the arguments; `around`: one file that is called with the command
+ * that takes the snapshot; `ssm-document`, `azure-config`: not run by a shell in the guest but read by
+ * the caller.
  */
-export type HookRole = "by-verb" | "pre" | "post" | "ssm-document" | "azure-config";
+export type HookRole = "by-verb" | "pre" | "post" | "around" | "ssm-document" | "azure-config";
 
 /** A file that a caller looks for. Always owned by root. */
 export interface HookFile {
@@ -453,6 +455,29 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
       told: ["systemctl restart google-guest-agent"],
     }],
     source: "google-guest-agent cmd/core_plugin/snapshot/snapshot_linux.go, internal/cfg/cfg.go",
+  },
+  run: {
+    name: "run",
+    title: "one command that takes a snapshot: LVM, btrfs, ZFS, Ceph, a cloud's command line",
+    calls: "locktables-run [--] COMMAND [ARGUMENT ...]",
+    programs: { pre: [], post: [] },
+    verbs: { pre: [], post: [] },
+    freezeTimeoutMs: PATIENT_MS,
+    looksEveryMs: null,
+    limits: "none; the lock is released at hold_timeout, whatever the command does",
+    freezesFilesystems: false,
+    directories: [],
+    hookAfterThawMs: null,
+    agents: [],
+    forms: [{
+      ...PLAIN,
+      name: "command",
+      brief: "locks, runs the command, releases the lock",
+      files: [hook("/usr/local/sbin/locktables-run", "around", 0o755)],
+      canVeto: true,
+      told: [],
+    }],
+    source: "this program: docs/callers/run.md",
   },
 };
 

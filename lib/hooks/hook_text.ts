@@ -35,6 +35,8 @@ export function hookText(parts: HookParts): string {
       return `${head(parts)}${FREEZE}${becomeWithout(parts, "pre-freeze")}`;
     case "post":
       return `${head(parts)}${verbOfPost(parts)}${THAW}${become(parts, '"$verb"')}`;
+    case "around":
+      return around(parts);
     case "ssm-document":
       return ssmDocument(parts);
     case "azure-config":
@@ -63,12 +65,14 @@ function pathOf(role: HookFile["role"], form: Form): string | undefined {
   return form.files.find((file) => file.role === role)?.path;
 }
 
-function head({ caller, form, program, version }: HookParts): string {
+/** Where a hook finds its commands, whatever its caller's environment. */
+const PATH = "PATH=/usr/sbin:/usr/bin:/sbin:/bin\n";
+
+function head({ caller, form, program, version }: HookParts, setting = PATH): string {
   return `#!/bin/sh
 # Made by: ${installCommand(caller, form.option)}. Removed by: locktables uninstall ${caller}.
 # locktables-hook ${caller} ${version}
-PATH=/usr/sbin:/usr/bin:/sbin:/bin
-program=${shellWord(program)}
+${setting}program=${shellWord(program)}
 `;
 }
 
@@ -136,6 +140,88 @@ function verbOfPost({ caller }: HookParts): string {
   freezeFail | freezefail) verb=freezeFail ;;
   *) verb=thaw ;;
 esac
+`;
+}
+
+/** The command is found by the caller's PATH. shellcheck does not see what traps and eval call. */
+const OWN_PATH = "# shellcheck disable=SC2317\n";
+
+/**
+ * One window around one command, which runs in the background: a shell hears no signal while a command
+ * runs in its foreground. It has the input, the process group and the terminal that it would have had.
+ * A shell without job control has it ignore INT and QUIT, and bash alone can take that back: under any
+ * other, TERM ends it. The standard output is the command's alone, which may write a snapshot to it.
+ */
+function around(parts: HookParts): string {
+  return `${head(parts, OWN_PATH)}${FREEZE}case \${1-} in
+  --) shift ;;
+  -h | --help)
+    echo 'Usage: locktables-run [--] COMMAND [ARGUMENT ...]'
+    echo 'Locks the database servers, runs the command, and releases the lock. Exit code: that of the'
+    echo 'command if it failed, 12 if the lock did not hold, else 0. Without a lock the command is not'
+    echo 'run, and the exit code is that of: locktables pre-freeze'
+    exit 0
+    ;;
+  -*)
+    echo "locktables-run: Unknown option: $1. See: locktables-run --help" >&2
+    exit 2
+    ;;
+esac
+if [ $# -eq 0 ]; then
+  echo 'locktables-run: The command is missing. See: locktables-run --help' >&2
+  exit 2
+fi
+command=
+signal=
+interrupt=TERM
+if [ -n "\${BASH_VERSION-}" ]; then
+  interrupt=INT
+  # The terminal sends it to the command itself.
+  if [ -t 0 ] || [ -t 2 ]; then interrupt=; fi
+fi
+pass() {
+  signal=$1
+  woken=yes
+  if [ -n "$command" ] && [ -n "\${2-}" ]; then kill -s "$2" "$command" 2>/dev/null; fi
+}
+trap 'pass 129 HUP' HUP
+trap 'pass 130 $interrupt' INT
+trap 'pass 131 $interrupt' QUIT
+trap 'pass 143 TERM' TERM
+(
+  cd / || exit 1
+  set -- "$program" pre-freeze --caller ${parts.caller}
+  eval "exec \\"\\$@\\"$close" </dev/null >&2
+)
+code=$?
+# One that a signal ended may have locked.
+if [ $code -ne 0 ] && [ $code -lt 128 ]; then exit $code; fi
+if [ $code -eq 0 ] && [ -n "$signal" ]; then
+  code=$signal
+elif [ $code -eq 0 ]; then
+  exec 9<&0
+  (
+    trap - HUP INT QUIT TERM
+    exec "$@" <&9 9<&-
+  ) &
+  command=$!
+  exec 9<&-
+  if [ -n "$signal" ]; then kill -s TERM "$command"; fi
+  code=
+  woken=yes
+  while [ -n "$woken" ]; do
+    woken=
+    wait "$command"
+    now=$?
+    # A shell says 127 of a command that it has waited for already.
+    if [ $now -ne 127 ] || [ -z "$code" ]; then code=$now; fi
+  done
+fi
+trap '' HUP INT QUIT TERM
+${THAW}(cd / && exec "$program" post-thaw --caller ${parts.caller} </dev/null >&2)
+held=$?
+if [ $code -eq 0 ]; then code=$held; fi
+exit $code
 `;
 }
 

@@ -11,6 +11,9 @@ import { loadDocument, writeScript } from "../support/ssm_agent.ts";
 /** What a hook prints when nothing is out of the ordinary, in bytes. */
 const ORDINARY_LIMIT = 500;
 
+/** Those that call a hook before and another one after; run_test.ts is about the other. */
+const PAIRS = CALLERS.filter((caller) => caller !== "run");
+
 /** Runs a caller's hook with an empty environment; returns all that it printed. */
 async function hookOutput(guest: Guest, caller: Caller, direction: "pre" | "post") {
   const { sandbox } = guest;
@@ -85,7 +88,7 @@ testOnEachServer("hooks of every caller print a few hundred bytes", async (guest
   await admin.query("CREATE USER poor@localhost IDENTIFIED BY 'secret'");
   await admin.close();
   // A caller's hooks print the same on either server, but for its name: all of them on one.
-  for (const caller of guest.flavor === "mariadb" ? CALLERS : CALLERS.slice(0, 1)) {
+  for (const caller of guest.flavor === "mariadb" ? PAIRS : PAIRS.slice(0, 1)) {
     await placeHooks(guest.sandbox, caller);
     for (const { name, options, direction, given, says } of OUTCOMES) {
       await step.step(`${caller}: ${name}`, async () => {

@@ -39,6 +39,8 @@ const CALLS: Readonly<Record<Caller, (path: string, isFreeze: boolean) => string
   ],
   azure: (path) => ["/usr/bin/sh", path],
   google: (path) => [path, "disk-1,disk-2"],
+  // Called once, with the command that is run between; see freezeAndThaw.
+  run: (path) => [path, "/usr/local/sbin/locktables", "status", "--json"],
 };
 
 function hookOf(form: Form, isFreeze: boolean): string {
@@ -68,6 +70,15 @@ const forms = CALLERS.flatMap((caller) =>
 );
 
 async function freezeAndThaw(guest: Guest, caller: Caller, form: Form): Promise<void> {
+  if (form.files.some(({ role }) => role === "around")) {
+    const done = await guest.sandbox.run(CALLS[caller](hookOf(form, true), true), {
+      env: { PATH: "/usr/bin:/bin" },
+    });
+    assert.equal(done.code, 0, done.stderr);
+    assert.equal(JSON.parse(done.stdout).window.caller, caller);
+    assert.equal((await guest.status()).last?.verdict, "application-consistent");
+    return;
+  }
   const frozen = await guest.sandbox.run(CALLS[caller](hookOf(form, true), true), {
     env: { PATH: "/usr/bin:/bin" },
   });

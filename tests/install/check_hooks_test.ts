@@ -55,6 +55,7 @@ Deno.test("hooks that were just installed are nothing to complain of, for every 
       "aws",
       "azure",
       "google",
+      "run",
     ];
     for (const call of calls) {
       const done = await sandbox.sh(`locktables install ${call}`);

@@ -88,6 +88,7 @@ const FREEZE: readonly (readonly [caller: Caller | null, ms: number])[] = [
   ["qemu", 60_000],
   ["veeam", 60_000],
   ["nutanix", 60_000],
+  ["run", 60_000],
   [null, 60_000],
 ];
 
