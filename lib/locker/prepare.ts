@@ -2,6 +2,7 @@
 import { sameServer } from "./same_server.ts";
 import { isRefusal, type Refusal } from "../base/refusal.ts";
 import { atMost } from "../base/at_most.ts";
+import { STATE_DIR } from "../base/paths.ts";
 import { learnFromHistory } from "./last_moment.ts";
 import { dataDirectories, type LockerRun } from "./run.ts";
 
@@ -16,7 +17,11 @@ export async function prepareAll(run: LockerRun): Promise<Refusal | null> {
   const [unwritten, places, volumes] = await Promise.all([
     flushInstances(run),
     atMost(run.ports.freezes.places(dataDirectories(run)), run.limits.freezePlacesMs, []),
-    atMost(run.ports.disk.volumesOf(dataDirectories(run)), run.limits.freezePlacesMs, []),
+    atMost(
+      run.ports.disk.volumesOf([...dataDirectories(run), STATE_DIR]),
+      run.limits.freezePlacesMs,
+      [],
+    ),
     learnFromHistory(run),
   ]);
   run.freezePlaces = places;

@@ -7,6 +7,7 @@ import { type CallerLooks, looksOf } from "./lock_moment.ts";
 import type { FreezeSensor } from "./freeze_sensor.ts";
 import type { Flush } from "./flush.ts";
 import type { Place } from "../base/look.ts";
+import { STATE_DIR } from "../base/paths.ts";
 import { VERSION } from "../base/version.ts";
 import {
   type InstanceRecord,
@@ -54,7 +55,7 @@ export interface LockerRun {
   flushing: Flush | null;
   /** Where the freeze sensor looks. */
   freezePlaces: readonly string[];
-  /** Where the servers' directories are. */
+  /** Where the servers' directories and the record are. */
   volumes: readonly Place[];
   /** The freeze sensor, from the lock on. */
   sensor: FreezeSensor | null;
@@ -154,6 +155,7 @@ function instanceRecord(
     data_directories: facts.dataDirectories,
     innodb_lsn: facts.redoPosition,
     volumes: volumes.filter(({ path }) => facts.dataDirectories.includes(path)),
+    record_device: volumes.find(({ path }) => path === STATE_DIR)?.device ?? null,
     marks: facts.marks,
     coordinates: instance.coordinates(),
     coordinates_at_release: end?.coordinates ?? null,

@@ -44,7 +44,8 @@ export function positionFindings(
   // Without a binlog only what was replicated has a GTID: elsewhere equal sets show nothing.
   const hasGtidForAll = then.log_bin || then.replicas.length > 0;
   const isCompared = binlog.end !== "unknown" || (gtids.isCompared && hasGtidForAll) ||
-    isAtItsPlace(then, server.coordinates) || evidence.isBinlogProven || evidence.isHoldProven;
+    isAtItsPlace(then, server.coordinates) || evidence.isBinlogProven ||
+    (evidence.isHoldProven && (then.log_bin || isBesideRecord(recorded)));
   return [
     ...binlog.findings,
     ...gtids.findings,
@@ -55,6 +56,8 @@ export function positionFindings(
         "nothing-to-compare",
         then.log_bin
           ? "Neither binlog nor GTIDs could be compared with the record"
+          : evidence.isHoldProven
+          ? "The server wrote no binlog, and its files are not known to have been on the record's filesystem: nothing shows that they are of the record's moment"
           : "The server wrote no binlog: nothing in the image shows up to which transaction it goes. --verdict tells whether the lock held",
         { instance },
       ),
@@ -67,6 +70,12 @@ export function positionFindings(
       ),
     ]),
   ];
+}
+
+/** Whether the files are of the moment of the record, which is in the image as it was under the lock. */
+function isBesideRecord({ volumes, record_device, data_directories }: InstanceRecord): boolean {
+  return record_device !== null && volumes.length === data_directories.length &&
+    volumes.every(({ device }) => device === record_device);
 }
 
 /** Whether a replica or a node stands where it stood, which its binlog need not show then. */

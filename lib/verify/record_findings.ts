@@ -62,6 +62,7 @@ function completed(record: WindowRecord): WindowRecord {
       ...one,
       innodb_lsn: one.innodb_lsn ?? null,
       volumes: one.volumes ?? [],
+      record_device: one.record_device ?? null,
       marks: one.marks ?? null,
       coordinates: one.coordinates === null ? null : { ...without, ...one.coordinates },
     })),

@@ -112,9 +112,10 @@ const isInstance = shaped<WindowRecord["instances"][number]>({
   method: isText,
   method_reason: isText,
   data_directories: listOf(isText),
-  // A record of an earlier build does not have these three.
+  // A record of an earlier build does not have these four.
   innodb_lsn: (value) => orNull(isNumber)(value ?? null),
   volumes: (value) => value === undefined || listOf(isPlace)(value),
+  record_device: (value) => orNull(isText)(value ?? null),
   marks: (value) => orNull(isMarks)(value ?? null),
   coordinates: orNull(isCoordinates),
   coordinates_at_release: orNull(isPosition),

@@ -42,6 +42,8 @@ export interface InstanceRecord {
   readonly innodb_lsn: number | null;
   /** Where the data directories were, shortly before the lock: those of several are of one image. */
   readonly volumes: readonly Place[];
+  /** The device of the record's own filesystem: what is on it is of the record's moment. */
+  readonly record_device: string | null;
   /** What else an image of it is known by; null where it was not asked. */
   readonly marks: ImageMarks | null;
   /** At the lock: what a restore of the image starts from. */

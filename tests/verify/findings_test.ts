@@ -280,6 +280,28 @@ Deno.test("other evidence stands in for a binlog that the server does not show",
   assert.deepEqual(judged({ ...NO_OTHER, isHoldProven: true }), ["binlog-off"]);
 });
 
+Deno.test("without a binlog the source's word is about files on the record's filesystem alone", () => {
+  const server = imageServer({ logBin: false, binlogs: [], coordinates: coordinates(NO_BINLOG) });
+  const place = (path: string, device: string) => ({ path, mount_point: path, device });
+  const cases: readonly (readonly [Partial<InstanceRecord>, readonly string[]])[] = [
+    [{ record_device: "8:1", volumes: [place("/var/lib/mysql", "8:1")] }, []],
+    [
+      { record_device: "8:1", volumes: [place("/var/lib/mysql", "8:17")] },
+      ["nothing-to-compare"],
+    ],
+    [{ record_device: "8:1", volumes: [] }, ["nothing-to-compare"]],
+    [{ record_device: null, volumes: [] }, ["nothing-to-compare"]],
+  ];
+  for (const [change, codes] of cases) {
+    const found = positionFindings(
+      recordedServer({ coordinates: coordinates(NO_BINLOG), ...change }),
+      server,
+      { ...NO_OTHER, isHoldProven: true },
+    );
+    assert.deepEqual(found.map(({ code }) => code), codes, JSON.stringify(change));
+  }
+});
+
 const IDENTITIES: readonly (readonly [
   sentence: string,
   server: Partial<ImageServer>,

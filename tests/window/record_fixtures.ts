@@ -19,6 +19,7 @@ export const INSTANCE: InstanceRecord = {
   data_directories: ["/var/lib/mysql"],
   innodb_lsn: null,
   volumes: [],
+  record_device: null,
   marks: null,
   coordinates: {
     inexact: null,
