@@ -62,10 +62,12 @@ export async function reserveRecord(): Promise<ReservedRecord | Refusal> {
     async commit(record) {
       try {
         const bytes = linesOf(record);
-        await place.seek(0, Deno.SeekMode.Start);
+        // Blocks that have their place already, and nothing else of the file: this needs no entry in
+        // a journal, and clients wait for it.
         await writeAll(place, bytes);
+        await place.syncData();
+        // What follows the record are blanks, should this be lost.
         await place.truncate(bytes.length);
-        await place.sync();
         await Deno.rename(RESERVED_FILE, RECORD_FILE);
         await directory.sync();
         return null;
