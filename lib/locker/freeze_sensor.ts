@@ -36,6 +36,8 @@ export const FREEZE_SEEN_MS = 100;
 
 /** The sensor at work. */
 export interface FreezeSensor {
+  /** Resolves when the first call to each filesystem has come back. */
+  readonly looked: Promise<unknown>;
   /** Reports nothing from now on. A call that waits goes on waiting, on the pool, and is ignored. */
   stop(): void;
 }
@@ -62,7 +64,7 @@ export function startFreezeSensor(
   let isStopped = false;
   const now = () => clock.now();
 
-  const follow = async (place: string) => {
+  const follow = async (place: string, looked: () => void) => {
     for (let isFirst = true; !isStopped; isFirst = false) {
       const since = now();
       let isWaiting = true;
@@ -73,6 +75,7 @@ export function startFreezeSensor(
         if (frozen.size === 1) onFrozen(since, isFirst);
       }, SUSPECT_AFTER_MS);
       await port.ask(place);
+      looked();
       isWaiting = false;
       clearTimeout(suspecting);
       if (isStopped) return;
@@ -98,8 +101,12 @@ export function startFreezeSensor(
     return false;
   };
 
-  for (const place of places) follow(place);
-  return { stop: () => void (isStopped = true) };
+  const looked = places.map((place) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    follow(place, resolve);
+    return promise;
+  });
+  return { looked: Promise.all(looked), stop: () => void (isStopped = true) };
 }
 
 /** Said after a good window in which a caller that freezes was not seen to freeze. */

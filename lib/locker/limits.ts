@@ -29,7 +29,13 @@ export interface LockerLimits {
    * answer in milliseconds, and a window without a sensor is as good as one with it.
    */
   readonly freezePlacesMs: number;
-  /** The same for the history: without it locking is expected to take what it takes elsewhere. */
+  /**
+   * How long the answer waits for the freeze sensor's first look, which comes back within a
+   * millisecond: on a guest without CPU it must not last until the caller's own freeze, or that would
+   * pass for one that was there before the answer. Writers wait, so not for long.
+   */
+  readonly firstLookMs: number;
+  /** The same as for the places, for the history: without it locking is expected to take what it takes elsewhere. */
   readonly historyMs: number;
   /** How long a hook that waits for the verdict waits for the disk, too: the disk may be frozen. */
   readonly finalRecordMs: number;
@@ -48,6 +54,7 @@ export const LOCKER_LIMITS: LockerLimits = {
   reserveShare: 0.5,
   reserveMs: 5_000,
   freezePlacesMs: 500,
+  firstLookMs: 500,
   historyMs: 500,
   finalRecordMs: 1_000,
   frozenDiskMs: 60_000,

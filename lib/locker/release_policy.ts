@@ -1,4 +1,4 @@
-/** Whether a thaw of the filesystems releases the lock. Pure. */
+/** What the freezes and thaws of the filesystems mean for a caller. Pure. */
 import { type Caller, CALLER_TABLE } from "../callers/table.ts";
 import type { Settings } from "../options/settings.ts";
 
@@ -7,6 +7,12 @@ import type { Settings } from "../options/settings.ts";
  * where `release=filesystem-thaw` is set: what VMware Tools need, the slowest that is known.
  */
 const UNKNOWN_HOOK_AFTER_THAW_MS = 10_000;
+
+/** Whether a freeze may be the caller's own: where that is not known, it may. */
+export function mayCallerFreeze(release: Settings["release"], caller: Caller | null): boolean {
+  return caller === null || release === "filesystem-thaw" ||
+    CALLER_TABLE[caller].freezesFilesystems;
+}
 
 /**
  * Within how many milliseconds of the filesystems' thaw, which releases the lock, the thaw hook must

@@ -18,7 +18,7 @@ import {
 import { nextDeadline, openWindow, type Window, type WindowEvent } from "../window/window.ts";
 import type { LockerLimits } from "./limits.ts";
 import type { LockerPorts } from "./ports.ts";
-import { hookAfterThawMs } from "./release_policy.ts";
+import { hookAfterThawMs, mayCallerFreeze } from "./release_policy.ts";
 import { type RecordPlace, recordPlace } from "./record_place.ts";
 import type { PreFreezeLink } from "./freeze_link.ts";
 
@@ -99,6 +99,7 @@ export function beginRun(
         holdTimeoutMs,
         stallLimitMs,
         hookAfterThawMs: hookAfterThawMs(settings.release, caller),
+        mayCallerFreeze: mayCallerFreeze(settings.release, caller),
       },
       openedAt,
     ),

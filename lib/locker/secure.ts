@@ -1,5 +1,6 @@
 /** What is done between the lock and the answer: coordinates, record, and data on disk. */
 import type { InexactPosition } from "../window/coordinates.ts";
+import { atMost } from "../base/at_most.ts";
 import { isRefusal, type Refusal } from "../base/refusal.ts";
 import { RECORD_FILE, WAIT_FOR_LOCK } from "../base/paths.ts";
 import { asPromised } from "../window/window.ts";
@@ -10,12 +11,13 @@ import { dataDirectories, type LockerRun } from "./run.ts";
 /** What is awaited under the lock, as `stall_limit` names it. */
 const COORDINATES = "the coordinates";
 const LOG_WRITING = "InnoDB's log writer";
+const FIRST_LOOK = "a first look for a freeze";
 const RECORD_WRITING = `writing ${RECORD_FILE}`;
 
 /** Secures the image; each step that is done is reported to the window, and at the end that all are. */
 export async function secure(run: LockerRun): Promise<void> {
   const { instances, dispatch } = run;
-  const waitingFor = new Set([COORDINATES, ...writingOut(run)]);
+  const waitingFor = new Set([COORDINATES, FIRST_LOOK, ...writingOut(run)]);
   const advance = (done: string) => {
     waitingFor.delete(done);
     if (run.window.phase === "securing") {
@@ -25,7 +27,7 @@ export async function secure(run: LockerRun): Promise<void> {
   // Asked first, so that the servers answer while `sync` is being started.
   const reading = Promise.all(instances.map((instance) => instance.readCoordinates()));
   const writingData = flushLocked(run, advance);
-  beginToSense(run);
+  const looking = beginToSense(run).finally(() => advance(FIRST_LOOK));
   const unread = (await reading).find(isRefusal);
   if (unread !== undefined) return dispatch({ type: "SecuringFailed", refusal: unread });
   run.mark("coordinates read");
@@ -41,6 +43,7 @@ export async function secure(run: LockerRun): Promise<void> {
   const [unwritten, unflushed] = await Promise.all([
     writing.finally(() => advance(RECORD_WRITING)),
     writingData,
+    looking,
   ]);
   run.mark("on disk");
   const refusal = unwritten ?? unflushed;
@@ -51,9 +54,12 @@ export async function secure(run: LockerRun): Promise<void> {
   dispatch({ type: "Secured" });
 }
 
-/** Not before the lock: what is frozen and thawed until then has nothing to do with this window. */
-function beginToSense(run: LockerRun): void {
-  const { ports, dispatch } = run;
+/**
+ * Not before the lock: what is frozen and thawed until then has nothing to do with this window.
+ * Resolves at the first look, or when it is too late for that.
+ */
+async function beginToSense(run: LockerRun): Promise<void> {
+  const { ports, limits, dispatch } = run;
   run.sensor ??= startFreezeSensor(ports.freezes, ports.clock, run.freezePlaces, {
     onFrozen(since, isFromTheStart) {
       run.mark("filesystems frozen");
@@ -64,6 +70,7 @@ function beginToSense(run: LockerRun): void {
       dispatch({ type: "FilesystemsThawed" });
     },
   });
+  await atMost(run.sensor.looked, limits.firstLookMs, null);
 }
 
 /** Puts on disk what the servers have written, and what is still in their memory. */

@@ -22,7 +22,10 @@ export interface Freezes {
 /** Before the sensor has seen anything. */
 export const NO_FREEZE: Freezes = { freeze: null, spoiltBy: null };
 
-/** The same with a freeze that has begun; `isTooEarly`: before pre-freeze had answered. */
+/**
+ * The same with a freeze that has begun; `isTooEarly`: before pre-freeze had answered, and it may be
+ * the caller's.
+ */
 export function frozen(seen: Freezes, frozenAt: Instant, isTooEarly: boolean): Freezes {
   // One that lasts, or that has spoilt the window, is the one to tell of.
   if (isFrozen(seen) || seen.spoiltBy !== null) return seen;

@@ -37,6 +37,11 @@ export interface WindowLimits {
    * Null: a thaw of the filesystems does not mean that the snapshot is taken, and releases nothing.
    */
   readonly hookAfterThawMs: number | null;
+  /**
+   * Whether a freeze may be the caller's own. One of somebody else's says nothing of the snapshot of a
+   * caller that never freezes, and that one waits for the answer.
+   */
+  readonly mayCallerFreeze: boolean;
 }
 
 /**
@@ -369,7 +374,7 @@ function onOpening(window: OpeningWindow, event: WindowEvent, now: Instant): Tra
     case "SessionLost":
       return release(window, now, "session-lost", sessionLost(event.why));
     case "FilesystemsFrozen":
-      return seeing(window, frozen(freezesOf(window), event.since, true));
+      return seeing(window, frozen(freezesOf(window), event.since, window.limits.mayCallerFreeze));
     case "FilesystemsThawed":
       return seeing(window, thawed(freezesOf(window), now));
     case "ReleaseFinished":
@@ -400,7 +405,14 @@ function onHeld(window: HeldWindow, event: WindowEvent, now: Instant): Transitio
       // It died before it took the confirmation: its caller has seen a failure.
       return release(window, now, "starter-lost", null);
     case "FilesystemsFrozen":
-      return seeing(window, frozen(freezesOf(window), event.since, event.isFromTheStart));
+      return seeing(
+        window,
+        frozen(
+          freezesOf(window),
+          event.since,
+          event.isFromTheStart && window.limits.mayCallerFreeze,
+        ),
+      );
     case "FilesystemsThawed": {
       const seen = seeing(window, thawed(freezesOf(window), now));
       const isTaken = isFrozen(window) && window.spoiltBy === null &&

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import type { WindowRecord } from "../../lib/window/record.ts";
 import { FREEZE_SEEN_MS } from "../../lib/locker/freeze_sensor.ts";
+import { LOCKER_LIMITS } from "../../lib/locker/limits.ts";
 import { CALLER_TABLE } from "../../lib/callers/table.ts";
 import { RUN_DIR } from "../../lib/base/paths.ts";
 import { type FakeGuest, type FakeWorld, openFakeWorld } from "./fake_world.ts";
@@ -179,7 +180,7 @@ const CASES: readonly Case[] = [
     guest: VMWARE,
     given: async (world) => {
       world.freeze();
-      await world.pass(500);
+      await world.pass(LOCKER_LIMITS.firstLookMs + 100);
       assert.equal(world.status().phase, "held");
       world.unfreeze();
       await world.pass(500);
@@ -197,6 +198,56 @@ const CASES: readonly Case[] = [
       await freeze(world, 300);
       await world.pass(2_000);
       assert.equal(world.status().phase, "held");
+      await thawHook(world);
+    },
+    ends: { outcome: "lost", reason: "freeze-too-early", verdict: "crash-consistent" },
+  },
+  {
+    name:
+      "the answer waits for the first look, so that VMware's freeze is never taken for an earlier one",
+    guest: VMWARE,
+    given: async (world) => {
+      world.starveOne();
+      await world.pass(LOCKER_LIMITS.firstLookMs - 100);
+      assert.equal(world.status().phase, "securing");
+      world.feed();
+      await hold(world);
+      await freeze(world);
+      await thawHook(world);
+    },
+    ends: { ...GOOD, released_by: "filesystem-thaw" },
+  },
+  {
+    name: "a first look that does not come back is not waited for any longer",
+    guest: VMWARE,
+    given: async (world) => {
+      world.starveOne();
+      await world.pass(LOCKER_LIMITS.firstLookMs + 100);
+      assert.equal(world.status().phase, "held");
+      await thawHook(world);
+    },
+    ends: { ...GOOD, ...UNSEEN },
+  },
+  {
+    name: "a freeze before the answer is somebody else's where the caller never freezes",
+    guest: { caller: "google", flush: { afterMs: 1_500, value: null } },
+    given: async (world) => {
+      await world.pass(2_000);
+      assert.equal(world.status().phase, "securing");
+      await freeze(world, 300);
+      await world.pass(2_000);
+      assert.equal(world.status().phase, "held");
+      await thawHook(world);
+    },
+    ends: { ...GOOD, released_by: "thaw-hook" },
+  },
+  {
+    name: "a freeze before the answer spoils the window of a caller that freezes by itself",
+    guest: { caller: "azure", flush: { afterMs: 1_500, value: null } },
+    given: async (world) => {
+      await world.pass(2_000);
+      await freeze(world, 300);
+      await world.pass(2_000);
       await thawHook(world);
     },
     ends: { outcome: "lost", reason: "freeze-too-early", verdict: "crash-consistent" },

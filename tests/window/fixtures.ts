@@ -17,6 +17,7 @@ export const LIMITS: WindowLimits = {
   holdTimeoutMs: 20_000,
   stallLimitMs: 7_000,
   hookAfterThawMs: 9_000,
+  mayCallerFreeze: true,
 };
 
 /** 2026-01-02T03:04:05Z, on a machine that was booted five seconds before. */

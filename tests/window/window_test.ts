@@ -954,6 +954,17 @@ Deno.test("a freeze before the answer spoils every end that would be good, over 
   }
 });
 
+Deno.test("a freeze before the answer is somebody else's where the caller never freezes", () => {
+  const limits = { ...LIMITS, hookAfterThawMs: null, mayCallerFreeze: false };
+  for (const begun of ["FilesystemsFrozen", "FilesystemsFrozen from the start"] as const) {
+    for (const isAnswered of [false, true]) {
+      const before: Window = isAnswered ? heldAnd() : after("Prepared", "LockAcquired", "Secured");
+      const seen = transition({ ...before, limits }, EVENTS[begun], at(500)).window;
+      assert.deepEqual([seen.freeze?.frozenAt, seen.spoiltBy], [at(450), null]);
+    }
+  }
+});
+
 Deno.test("a freeze that lasts when the lock is released by the hook gets its end in the record", () => {
   const released = heldAnd("FilesystemsFrozen", "ThawHookSeen", "FilesystemsThawed");
   assert.deepEqual(released.freeze, { frozenAt: at(450), thawedAt: at(700) });
