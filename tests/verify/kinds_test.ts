@@ -61,6 +61,13 @@ for (const { name, kind, args = [], needsVerdict = false } of KINDS) {
     await fill(server);
     const later = await takeImage(server, guest.sandbox);
     await guest.close();
+    const { marks } = JSON.parse(await Deno.readTextFile(image.record)).instances[0];
+    const shop = marks.databases?.find((one: { name: string }) => one.name === "shop") ?? null;
+    // 5.6 cannot bound the question.
+    const tables = { name: "shop", tables: 2, without_transactions: 1 };
+    assert.deepEqual(shop, kind === "mysql-5.6" ? null : tables, JSON.stringify(marks));
+    assert.equal(marks.system_tables_made_at === null, server.flavor === "mysql");
+    assert.deepEqual(marks.closed_binlogs, []);
     try {
       await expectVerdict(kind, image, args, {
         status: needsVerdict ? status : null,
