@@ -23,6 +23,7 @@ export async function prepareAll(run: LockerRun): Promise<Refusal | null> {
       [],
     ),
     learnFromHistory(run),
+    ...run.instances.map((instance) => instance.askMarks()),
   ]);
   run.freezePlaces = places;
   run.volumes = volumes;

@@ -157,7 +157,7 @@ function instanceRecord(
     innodb_lsn: facts.redoPosition,
     volumes: volumes.filter(({ path }) => facts.dataDirectories.includes(path)),
     record_device: volumes.find(({ path }) => path === STATE_DIR)?.device ?? null,
-    marks: facts.marks,
+    marks: instance.marks(),
     coordinates: instance.coordinates(),
     coordinates_at_release: end?.coordinates ?? null,
     release_proof: end?.proof ?? null,

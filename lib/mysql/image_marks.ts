@@ -3,10 +3,11 @@
  * cost time under it, and of an image in the same words: each is the same at the lock.
  */
 import type { ClosedBinlog, DatabaseTables, ImageMarks } from "../window/image_marks.ts";
+import { atMost } from "../base/at_most.ts";
 import { driverError } from "./errors.ts";
 import { isAtLeast, type ServerVersion } from "./flavor.ts";
 import { QUERY_LIMIT_MS } from "./limits.ts";
-import type { Row, Session } from "./session.ts";
+import { openSession, type Row, type Session, type SessionOptions } from "./session.ts";
 
 /** A server keeps binlogs by the thousand; the newest ones tell its history from another's. */
 const BINLOGS_MOST = 20;
@@ -21,7 +22,10 @@ export const WITHOUT_TRANSACTIONS = ["MyISAM", "MRG_MyISAM", "Aria", "CSV", "ARC
  * How long the server may count tables, in milliseconds. MariaDB 10.11 takes 90 ms for 10,000, for the
  * engine is in a file of each; MySQL 9.7 takes 15.
  */
-const COUNT_LIMIT_MS = 150;
+const COUNT_LIMIT_MS = 1_000;
+
+/** How long a window waits for all of it, login included, in milliseconds: it is as good without. */
+const MARKS_LIMIT_MS = 2_000;
 
 /** The files themselves, in their order; needs the right to see coordinates. */
 export const BINLOGS_STATEMENT = "SHOW /* locktables */ BINARY LOGS";
@@ -29,11 +33,37 @@ export const BINLOGS_STATEMENT = "SHOW /* locktables */ BINARY LOGS";
 /** ER_NO_BINARY_LOGGING. */
 export const NO_BINLOG = 1381;
 
-/** Asks for all of it, at most for `countLimitMs` for the tables. Never fails a window. */
+/**
+ * Asks for all of it, in a session of its own, because a question that gets no answer costs its session.
+ * Never rejects; null where there is no answer in time.
+ */
+export async function askImageMarks(
+  login: Pick<SessionOptions, "socket" | "user" | "password">,
+  server: ServerVersion,
+): Promise<ImageMarks | null> {
+  let session: Session | null = null;
+  let isLate = false;
+  const asking = (async () => {
+    session = await openSession({ ...login, limitMs: MARKS_LIMIT_MS, onLost: () => {} });
+    return isLate ? null : await readImageMarks(session, server, COUNT_LIMIT_MS);
+  })();
+  const close = () => session?.close();
+  const ended = asking.catch(() => null).finally(close);
+  const marks = await atMost(ended, MARKS_LIMIT_MS, null);
+  isLate = true;
+  close();
+  return marks;
+}
+
+/**
+ * Asks for all of it.
+ * @param countLimitMs how long the server may count tables
+ * @throws where the server does not answer
+ */
 export async function readImageMarks(
   session: Session,
   server: ServerVersion,
-  countLimitMs = COUNT_LIMIT_MS,
+  countLimitMs: number,
 ): Promise<ImageMarks> {
   const binlogs = await rowsOf(session, BINLOGS_STATEMENT);
   const databases = await databasesOf(session, server, countLimitMs);

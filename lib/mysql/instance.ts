@@ -10,6 +10,8 @@ import { crowdWatch } from "./crowd_watch.ts";
 import { driverError, type ErrorSubject, refusalFor } from "./errors.ts";
 import { type Capabilities, checkCapabilitiesOf } from "./flavor.ts";
 import { guardWatch, type Look } from "./guard_watch.ts";
+import type { ImageMarks } from "../window/image_marks.ts";
+import { askImageMarks } from "./image_marks.ts";
 import { inexactPosition } from "./image_position.ts";
 import { KEEPALIVE, keepAlive, KEEPALIVE_LIMIT_MS } from "./keepalive.ts";
 import { kill } from "./kill.ts";
@@ -67,6 +69,10 @@ export interface Instance {
   choice(): MethodChoice;
   /** Keeps other locktables off this server. After all instances are known to be different servers. */
   claim(): Promise<Claimed>;
+  /** Asks what an image is known by, and remembers it. Never rejects, and ends within 2 s. */
+  askMarks(): Promise<void>;
+  /** What was answered; null before, and where there was no answer. */
+  marks(): ImageMarks | null;
   /**
    * Looks for sessions that would make the lock wait now, and with `mayKill` ends those that may
    * be ended. Without the PROCESS privilege only those of the own account are seen. A refusal where
@@ -128,6 +134,7 @@ export function instanceOf(opened: OpenedInstance): Instance {
   const guard = guardWatch({ ...options, name: facts.name, lockSession, control, can, crowd });
   let isLockSent = false;
   let isLockPending = false;
+  let marks: ImageMarks | null = null;
   let held: Coordinates | null = null;
   let released: Promise<ReleaseEnd> | null = null;
   let end: ReleaseEnd | null = null;
@@ -178,6 +185,11 @@ export function instanceOf(opened: OpenedInstance): Instance {
         id: lockSession.id,
         globalLockStatement: checkCapabilitiesOf(facts.server).globalLockStatement,
       }),
+
+    async askMarks() {
+      marks = await askImageMarks(options, facts.server);
+    },
+    marks: () => marks,
 
     async look(mayKill) {
       try {

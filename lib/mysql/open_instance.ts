@@ -2,7 +2,6 @@
 import { isRefusal, type Refusal } from "../base/refusal.ts";
 import { type ErrorSubject, refusalFor } from "./errors.ts";
 import { type Capabilities, capabilitiesOf } from "./flavor.ts";
-import { readImageMarks } from "./image_marks.ts";
 import { lagsUnderStage } from "./image_position.ts";
 import { type Instance, instanceOf, type InstanceOptions, type Life } from "./instance.ts";
 import { WAIT_TIMEOUT_S } from "./keepalive.ts";
@@ -92,11 +91,10 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
     if (refused !== null) return refuse(refused);
     // Asked once before the lock: what the grants do not show must not be found
     // out under the lock either.
-    const [{ gtid, log_bin }, topology, redoPosition, marks] = await Promise.all([
+    const [{ gtid, log_bin }, topology, redoPosition] = await Promise.all([
       readCoordinates(lockSession, can, control),
       readTopology(control, can, has),
       readRedoPosition(lockSession, facts.server, "on-disk"),
-      readImageMarks(lockSession, facts.server),
     ]);
     // MariaDB shows the channels only to SLAVE MONITOR. Whether there are any is seen from what was
     // applied, or from the signs of a replica that has not applied anything yet.
@@ -120,7 +118,7 @@ export async function openInstance(options: InstanceOptions): Promise<Instance |
     return instanceOf({
       life,
       options,
-      facts: { ...facts, redoPosition, marks },
+      facts: { ...facts, redoPosition },
       choice,
       can,
       subject,

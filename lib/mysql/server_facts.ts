@@ -1,5 +1,4 @@
 /** What is found out about a server before it is locked. */
-import type { ImageMarks } from "../window/image_marks.ts";
 import { EXIT, type Refusal, refusal } from "../base/refusal.ts";
 import { driverError } from "./errors.ts";
 import { parseVersion, type ServerVersion } from "./flavor.ts";
@@ -25,8 +24,6 @@ export interface InstanceFacts {
   readonly logWriteIntervalS: number | null;
   /** How far InnoDB's redo log goes at least when the lock is taken; null where that is not known. */
   readonly redoPosition: number | null;
-  /** What its image is known by; null before they are read. */
-  readonly marks: ImageMarks | null;
   /** How it applies what it replicates. */
   readonly appliers: Appliers;
   /** Directories whose filesystems hold data, redo, undo and binlog. */
@@ -119,7 +116,6 @@ export function factsFrom(
       : null,
     maxConnections: Number(variables.get("max_connections") ?? 0),
     redoPosition: null,
-    marks: null,
     appliers: appliersOf(variables),
     dataDirectories: dataDirectories(variables),
   };

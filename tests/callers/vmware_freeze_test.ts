@@ -360,22 +360,26 @@ const CASES: readonly Case[] = [
   {
     name: "a freeze that is over before pre-freeze has answered: crash-consistent, 12",
     async run(guest) {
-      // The third sync is the one under the lock; it gets through before the disk is frozen.
+      // The sync under the lock gets through before the disk is frozen, and ends after the thaw.
       await guest.sandbox.writeFile("/run/sync", SLOW_SYNC, 0o755);
+      await guest.sandbox.writeFile("/root/.my.cnf", "[locktables]\nstall_limit=30s\n");
       const bound = await guest.sandbox.sh(
         "cp /usr/bin/sync /run/real-sync; mount --bind /run/sync /usr/bin/sync",
       );
       assert.equal(bound.code, 0, bound.stderr);
       const opening = guest.locktables("pre-freeze", "--caller", "vmware");
-      await until("it is locked", 10_000, async () => {
-        const { window } = await guest.status();
-        return window?.phase === "securing" && await guest.sandbox.exists("/run/sync-is-slow");
-      });
+      for (let call = 1; true; call += 1) {
+        await until("sync is called", 10_000, () => guest.sandbox.exists(`/run/sync-${call}`));
+        if ((await guest.status()).window?.phase === "securing") break;
+        await guest.sandbox.sh(`: >/run/sync-${call}-may-end`);
+      }
       await guest.disk.freeze();
       await sleep(500);
       await guest.disk.thaw();
+      await guest.sandbox.sh(": >/run/sync-may-end");
       const opened = await opening;
-      await guest.sandbox.sh("umount /usr/bin/sync; rm -f /run/sync* /run/real-sync");
+      // One that was abandoned may still be waiting for that file.
+      await guest.sandbox.sh("umount /usr/bin/sync; rm /root/.my.cnf");
       assert.equal(opened.code, 0, opened.stderr);
       const closed = await guest.locktables("post-thaw", "--caller", "vmware");
       assert.equal(closed.code, 12, closed.stderr);
@@ -386,11 +390,12 @@ const CASES: readonly Case[] = [
   },
 ];
 
-/** Of three calls, two before the lock and one under it, the last takes three seconds. */
+/** Each call ends when the test says so. */
 const SLOW_SYNC = `#!/bin/sh
-echo call >>/run/sync-calls
 /run/real-sync "$@" || exit
-if [ "$(wc -l </run/sync-calls)" -ge 3 ]; then : >/run/sync-is-slow; sleep 3; fi
+call=1
+until mkdir "/run/sync-$call" 2>/dev/null; do call=$((call + 1)); done
+until [ -e "/run/sync-$call-may-end" ] || [ -e /run/sync-may-end ]; do sleep 0.02; done
 `;
 
 testOnEachDisk(

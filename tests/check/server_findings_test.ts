@@ -36,7 +36,6 @@ const FACTS: ServerFacts = {
     maxConnections: 151,
     logWriteIntervalS: null,
     redoPosition: null,
-    marks: null,
     appliers: { workers: 0, logsUpdates: true },
     dataDirectories: ["/var/lib/mysql"],
   },

@@ -302,6 +302,8 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
         held = { ...ALONE, inexact: null, log_bin: true, file: "binlog.1", position: 4, gtid: {} };
         return held;
       },
+      askMarks: () => Promise.resolve(),
+      marks: () => null,
       coordinates: () => held,
       release() {
         releasing ??= (async () => {
@@ -413,7 +415,6 @@ function factsOf(name: string, at: number): InstanceFacts {
     maxConnections: 151,
     logWriteIntervalS: null,
     redoPosition: null,
-    marks: null,
     appliers: { workers: 0, logsUpdates: false },
     dataDirectories: [`/var/lib/mysql/${name}`],
   };

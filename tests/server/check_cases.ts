@@ -773,10 +773,9 @@ const WINDOWS: readonly CheckCase[] = [
     flavors: ["mariadb"],
     given: script(
       `mkdir -p ${METRICS_DIR} && locktables install prometheus
+      rm ${METRICS_DIR}/locktables.prom
       locktables pre-freeze && locktables post-thaw
-      for _ in 1 2 3 4 5 6 7 8 9 10; do
-        grep -q last_window_end ${METRICS_DIR}/locktables.prom && break || sleep 0.5
-      done
+      for _ in $(seq 300); do [ -e ${METRICS_DIR}/locktables.prom ] && break || sleep 0.1; done
       touch -d '1 hour ago' ${METRICS_DIR}/locktables.prom
       sed -i 's/"closed_at":"[^"]*/"closed_at":"'"$(date -u -d '-10 minutes' +%FT%TZ)"/ ${HISTORY_FILE}`,
       `locktables uninstall prometheus; rm -rf ${METRICS_DIR} ${HISTORY_FILE}`,

@@ -1,5 +1,6 @@
 /** Who released the lock: the thaw hook, or somebody with rm. */
 import assert from "node:assert/strict";
+import { WAIT_FOR_SNAPSHOT } from "../../lib/base/paths.ts";
 import { CALLER_TABLE } from "../../lib/callers/table.ts";
 import { hookText } from "../../lib/hooks/hook_text.ts";
 import { assertOneLine, type Guest, openGuest, sleep, until } from "../support/guest.ts";
@@ -96,7 +97,9 @@ Deno.test("a pre-freeze that is still at work is cancelled by the hook's word", 
     await guest.sandbox.writeFile("/run/hook", qemuHook(guest), 0o755);
     await guest.sandbox.writeFile("/root/.my.cnf", "[locktables]\nmethod=ftwrl\n");
     const thawed = await guest.sandbox.sh(
-      "locktables pre-freeze & sleep 0.06; /run/hook thaw; first=$?; wait $!; echo $first $?",
+      `locktables pre-freeze &
+      until [ -e ${WAIT_FOR_SNAPSHOT} ]; do sleep 0.01; done
+      /run/hook thaw; first=$?; wait $!; echo $first $?`,
     );
     const [thaw, freeze] = (thawed.stdout.trim().split("\n").at(-1) ?? "").split(" ").map(Number);
     // Either the thaw came first and cancelled it, or it was held and thawed: never half of both.
