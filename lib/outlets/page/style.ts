@@ -107,6 +107,7 @@ main{padding:1rem .75rem 2rem}
 }
 @media print{
 :root{color-scheme:light;${LIGHT}}
+body{background:none}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 body{font-size:11px}
 .skip{display:none}
