@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { openBlocker } from "../support/blocker.ts";
 import { type Guest, openGuest, sleep, type StatusRecord, until } from "../support/guest.ts";
 import { placeHooks } from "../support/hooks.ts";
+import { isStarved } from "../support/load.ts";
 import type { Flavor } from "../support/server.ts";
 import {
   JOURNAL,
@@ -272,8 +273,10 @@ const CASES: readonly Case[] = [
       Deno.kill(await guest.lockerPid(), "SIGSTOP");
       await tools.abort();
       assert.equal(await starting, false);
-      // Its own exit code: it was done before the KILL.
-      assert.deepEqual(tools.log(), refusedLog(placing, 10));
+      // Its own exit code: it was done before the KILL. A busy machine has the KILL come first, and
+      // VMware take the end of a killed script for a 0.
+      const code = isStarved() && tools.log().includes(`${placing.freeze} freeze 0`) ? 0 : 10;
+      assert.deepEqual(tools.log(), refusedLog(placing, code));
       await blocker.end();
     },
   },

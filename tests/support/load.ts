@@ -15,6 +15,14 @@ export function stretch(
   return Math.min(STRETCH_MAX, 1 + Math.max(Number(lastMinute), Number(now)) / processors);
 }
 
+/** From here on a program is not run often enough to keep a limit of its own; one that says so is right. */
+const STARVED_STRETCH = 7;
+
+/** Whether the machine has so much else to do that a program's own limits come first. */
+export function isStarved(): boolean {
+  return stretch() > STARVED_STRETCH;
+}
+
 /**
  * A limit with its slack stretched. To be asked when the time is over, not before: the load is known
  * then. What a product promises in seconds (`hold_timeout`) stays outside; this is for the overhead.

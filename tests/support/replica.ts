@@ -117,7 +117,8 @@ function mysqlStatements({ port, file }: Start, options: ReplicaOptions): string
     : `SOURCE_AUTO_POSITION=0, SOURCE_LOG_FILE='${file}', SOURCE_LOG_POS=4`;
   return [
     `CHANGE REPLICATION SOURCE TO SOURCE_HOST='${LOOPBACK}', SOURCE_PORT=${port},
-      SOURCE_USER='${REPLICATION_USER}', SOURCE_CONNECT_RETRY=1, SOURCE_SSL=0, ${place} ${channel}`,
+      SOURCE_USER='${REPLICATION_USER}', SOURCE_CONNECT_RETRY=1,
+      SOURCE_RETRY_COUNT=1000, SOURCE_SSL=0, ${place} ${channel}`,
     `START REPLICA ${channel}`,
   ];
 }
