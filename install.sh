@@ -343,6 +343,19 @@ END
     printf '  %s install CALLER   # the hooks of your hypervisor or backup product\n' "$command"
   }
 
+  # Whether hooks may call this program, and not only one at another path, such as a package's.
+  is_called() {
+    [ -e "$RECEIPT" ] || return 1
+    place=$(CDPATH='' cd -P -- "$directory" 2>/dev/null && pwd -P) || return 0
+    called=$(sed -n 's/^ *"program": "\(.*\)",$/\1/p' "$RECEIPT") || return 0
+    case $newline$called$newline in
+      # Metrics alone, or a path that JSON writes otherwise.
+      "$newline$newline" | *\\*) ;;
+      *"$newline$place/locktables$newline"*) ;;
+      *) return 1 ;;
+    esac
+  }
+
   uninstall_program() {
     [ -z "$from" ] || usage_error "--uninstall takes no --from"
     find_target
@@ -354,7 +367,7 @@ END
     if [ -d "$state" ] && [ ! -x "$state" ]; then
       fail "Cannot see whether hooks are installed: $state is closed to you" "Run this as root"
     fi
-    [ ! -e "$RECEIPT" ] || fail "Hooks still call locktables ($RECEIPT)" "First run: $target uninstall"
+    ! is_called || fail "Hooks still call locktables ($RECEIPT)" "First run: $target uninstall"
     rm -f -- "$target" 2>/dev/null || refuse_unwritable "$directory"
     printf 'Removed %s\n' "$target"
   }

@@ -386,12 +386,13 @@ Exit 0: done, or there was nothing to do.`,
       callers,
       dryRun,
       force: flag("--force", "Remove also what was changed since it was installed"),
+      own: flag("--own", "Leave hooks that call a program at another path"),
     }),
     isGranted: true,
-    run: async ({ callers, dryRun, force }) => {
+    run: async ({ callers, dryRun, force, own }) => {
       const { uninstall } = await import("../commands/uninstall.ts");
       const { chosen, metrics } = chosenOf(callers);
-      return await uninstall({ callers: chosen, metrics, force, dryRun });
+      return await uninstall({ callers: chosen, metrics, own, force, dryRun });
     },
   }),
   define({

@@ -23,6 +23,8 @@ export interface UninstallOptions {
   /** Empty, and without the metrics: everything. */
   readonly callers: readonly Caller[];
   readonly metrics: boolean;
+  /** Whether hooks that call a program at another path stay. */
+  readonly own: boolean;
   readonly force: boolean;
   readonly dryRun: boolean;
 }
@@ -35,18 +37,26 @@ export async function uninstall(options: UninstallOptions): Promise<ExitCode> {
   const running = await askLocker("status", STATUS_LIMIT_MS);
   if (running.kind !== "no-locker") return await complainOf(openSince(running));
   const { receipt } = ready;
+  const program = options.own ? ready.program : null;
   const isEverything = options.callers.length === 0 && !options.metrics;
   const callers = isEverything ? null : options.callers;
-  const planned = planUninstall({ callers, force: options.force }, guestTree, receipt);
+  const planned = planUninstall({ callers, program, force: options.force }, guestTree, receipt);
   if (isRefusal(planned)) return await complainOf(planned);
-  const metrics = isEverything || options.metrics ? receipt.metrics : null;
+  // The program of the hooks that stay goes on writing the metrics.
+  const isGoing = options.metrics ||
+    (isEverything && !(options.own && planned.receipt.installs.length > 0));
+  const metrics = isGoing ? receipt.metrics : null;
   const plan = metrics === null ? planned : withoutMetrics(planned, metrics.file);
   const isNone = metrics === null && plan.receipt.installs.length === receipt.installs.length;
   if (isNone) {
     const names = [...options.callers, ...(options.metrics ? [PROMETHEUS] : [])];
     await sayAll(
       `Nothing to do: ${
-        isEverything ? "no hooks are installed" : `nothing is installed for ${names.join(" and ")}`
+        !isEverything
+          ? `nothing is installed for ${names.join(" and ")}`
+          : program !== null && receipt.installs.length > 0
+          ? `no hooks call ${program}`
+          : "no hooks are installed"
       }.`,
     );
     return EXIT.ok;

@@ -11,18 +11,21 @@ import { LOG_MODE, type Plan, refuse, TMPFILES, writeStep } from "./steps.ts";
 export interface UninstallRequest {
   /** null: everything. */
   readonly callers: readonly Caller[] | null;
+  /** null: whichever program they call; else only hooks that call the one at this path. */
+  readonly program: string | null;
   /** Whether also what was changed since is removed. */
   readonly force: boolean;
 }
 
 /** What uninstall would do. */
 export function planUninstall(
-  { callers, force }: UninstallRequest,
+  { callers, program, force }: UninstallRequest,
   tree: Tree,
   receipt: Receipt,
 ): Plan | Refusal {
-  const going = receipt.installs.filter(({ caller }) =>
-    callers === null || callers.includes(caller)
+  const going = receipt.installs.filter((one) =>
+    (callers === null || callers.includes(one.caller)) &&
+    (program === null || one.program === program)
   );
   const staying = receipt.installs.filter((one) => !going.includes(one));
   const isShared = (path: string) =>

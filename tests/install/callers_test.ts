@@ -1,5 +1,6 @@
 /** install → freeze and thaw through the installed hook → uninstall, with the compiled program. */
 import assert from "node:assert/strict";
+import { RECEIPT_FILE } from "../../lib/base/paths.ts";
 import { type Caller, CALLER_TABLE, CALLERS, type Form } from "../../lib/callers/table.ts";
 import { assertOneLine, type Guest, openGuest } from "../support/guest.ts";
 import { openSandbox, processesOf, type Sandbox } from "../support/sandbox.ts";
@@ -203,7 +204,18 @@ Deno.test("uninstall waits for no window: it is refused while one is open", asyn
     assert.equal(refused.code, 11);
     assertOneLine(refused, /already open/);
     assert.equal((await guest.locktables("post-thaw")).code, 0);
-    assert.equal((await guest.locktables("uninstall")).code, 0);
+    // A package that goes takes its own hooks along, and none that call another program.
+    const swap = (from: string, to: string) =>
+      guest.sandbox.sh(`sed -i 's,"program": "${from}/,"program": "${to}/,' ${RECEIPT_FILE}`);
+    await swap("/usr/local/sbin", "/usr/sbin");
+    const own = await guest.locktables("uninstall", "--own");
+    assert.deepEqual(
+      [own.code, own.stdout],
+      [0, "Nothing to do: no hooks call /usr/local/sbin/locktables.\n"],
+    );
+    await swap("/usr/sbin", "/usr/local/sbin");
+    assert.equal((await guest.locktables("uninstall", "--own")).code, 0);
+    assert.ok(!await guest.sandbox.exists(RECEIPT_FILE));
   } finally {
     await guest.close();
   }

@@ -943,6 +943,19 @@ for (const shell of SHELLS) {
         await guest.sh(`${other} ${command} --uninstall`),
         /Cannot see whether hooks are installed: .*Run this as root\./,
       );
+      // Hooks that call a package's program alone are no reason to keep this one.
+      const elsewhere = await guest.sh(`
+        cp /usr/local/sbin/locktables /run/kept
+        cd /var/lib/locktables && cp receipt.json /run/
+        sed -i 's,"program": "/usr/local/,"program": "/usr/,' receipt.json
+        ${command} --uninstall; code=$?
+        cp /run/kept /usr/local/sbin/locktables && cp /run/receipt.json . && rm /run/kept /run/receipt.json
+        exit $code`);
+      assert.deepEqual(
+        [elsewhere.code, elsewhere.stdout],
+        [0, "Removed /usr/local/sbin/locktables\n"],
+        elsewhere.stderr,
+      );
       const unhooked = await guest.sh("locktables uninstall");
       assert.equal(unhooked.code, 0, unhooked.stderr);
       const removed = await guest.sh(`${command} --uninstall`);

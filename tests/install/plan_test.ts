@@ -281,7 +281,7 @@ Deno.test("a directory that is not ours to make is refused with the command", ()
 // -----------------------------------------------------------------------------------------------
 // uninstall
 
-const ALL = { callers: null, force: false } as const;
+const ALL = { callers: null, program: null, force: false } as const;
 
 /** The whole of a small guest, to compare. */
 function seen(tree: Tree, paths: readonly string[]): unknown[] {
@@ -309,6 +309,38 @@ Deno.test("uninstall does not remove what is no longer a regular file", () => {
   const { tree, receipt } = installed(NOTHING, request("vmware"));
   const link = changed(tree, { [HOOK]: { kind: "link", target: PROGRAM } });
   refused(planUninstall({ ...ALL, force: true }, link, receipt));
+});
+
+Deno.test("uninstall of one program's hooks leaves those that call another", () => {
+  const elsewhere = "/usr/sbin/locktables";
+  const qemuHook = "/etc/qemu/fsfreeze-hook.d/99-locktables";
+  const { tree, receipt } = installed(
+    { ...DISPATCHER, "/etc/tmpfiles.d": DIRECTORY },
+    request("vmware"),
+    request("qemu", { program: elsewhere }),
+  );
+  const plan = planned(planUninstall({ ...ALL, program: elsewhere }, tree, receipt));
+  assert.deepEqual(plan.receipt.installs.map(({ caller }) => caller), ["vmware"]);
+  const after = treeAfter(tree, plan.steps);
+  assert.deepEqual(seen(after, [HOOK, qemuHook]), [tree.look(HOOK), null]);
+  // The run directory is made at boot for those that stay, too.
+  assert.notEqual(after.look("/etc/tmpfiles.d/locktables.conf"), null);
+  const none = planned(planUninstall({ ...ALL, program: "/opt/sbin/locktables" }, tree, receipt));
+  assert.deepEqual([none.steps, none.receipt], [[], receipt]);
+  const mixed = { ...ALL, callers: ["vmware"], program: elsewhere } as const;
+  assert.deepEqual(planned(planUninstall(mixed, tree, receipt)).steps, []);
+});
+
+Deno.test("hooks that another program's install writes anew are that program's", () => {
+  const elsewhere = "/usr/sbin/locktables";
+  const { tree, receipt } = installed(
+    NOTHING,
+    request("vmware"),
+    request("vmware", { program: elsewhere }),
+  );
+  assert.deepEqual(receipt.installs.map(({ program }) => program), [elsewhere]);
+  const { steps } = planned(planUninstall({ ...ALL, program: PROGRAM }, tree, receipt));
+  assert.deepEqual(steps, []);
 });
 
 Deno.test("a hook that somebody has removed is no obstacle, and what was kept comes back", () => {
@@ -385,7 +417,7 @@ Deno.test("what two callers share goes with the last of them", () => {
     request("veeam"),
     request("aws"),
   );
-  const first = planned(planUninstall({ callers: ["veeam"], force: false }, tree, receipt));
+  const first = planned(planUninstall({ ...ALL, callers: ["veeam"] }, tree, receipt));
   assert.ok(!words(first).includes("remove /etc/tmpfiles.d/locktables.conf"));
   const left = treeAfter(tree, first.steps);
   const second = planned(planUninstall(ALL, left, first.receipt));
