@@ -26,8 +26,10 @@ export const CLOSING_FILE = `${STATE_DIR}/closing.tmp`;
 export const WRITE_PROBE_NAME = "check.tmp";
 /** An empty directory of the freeze sensor's: in it nobody else's call keeps its own waiting. */
 export const FREEZE_SENSOR_DIR = `${STATE_DIR}/freeze-sensor`;
-/** Closed windows, one JSON object a line, oldest first. */
+/** The newest closed windows, one JSON object a line, oldest first. */
 export const HISTORY_FILE = `${STATE_DIR}/history.jsonl`;
+/** Those before them, thinned. */
+export const OLDER_HISTORY_FILE = `${STATE_DIR}/history-older.jsonl`;
 
 /** Numbers over all windows, and where they are written before they are put in place. */
 export const TOTALS_FILE = `${STATE_DIR}/totals.json`;

@@ -124,6 +124,7 @@ export const CATALOGUE = {
   "window-never-closed": { severity: "warning", theme: "window" },
   "last-window-bad": { severity: "warning", theme: "window" },
   "image-overdue": { severity: "warning", theme: "window" },
+  "windows-frequent": { severity: "warning", theme: "window" },
   "not-reported": { severity: "warning", theme: "window" },
   "log-unreachable": { severity: "warning", theme: "window" },
   "metrics-stale": { severity: "warning", theme: "window" },

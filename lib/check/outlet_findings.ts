@@ -6,6 +6,7 @@ import { LOG_SOCKETS } from "../outlets/journal.ts";
 import type { Unreported } from "../outlets/unreported.ts";
 import type { WindowRecord } from "../window/record.ts";
 import { type Finding, finding } from "./finding.ts";
+import { frequencyFindings } from "./frequency_findings.ts";
 
 /** What is known. */
 export interface OutletFacts {
@@ -52,6 +53,7 @@ const SHORTEST_DISTANCE_MS = 60_000;
 export function outletFindings(facts: OutletFacts, now: Instant): Finding[] {
   return [
     ...overdueFindings(facts, now),
+    ...frequencyFindings(facts.history, now),
     ...unreportedFindings(facts),
     ...logFindings(facts),
     ...metricsFindings(facts, now),

@@ -160,8 +160,9 @@ Examples: locktables status --max-age 26h
     name: "history",
     brief: "Show the windows so far, and what each was worth",
     details: `
-One line for each of the last 500 windows, the newest last: when and by whom it
-was opened, what its image is worth, how long pre-freeze took, how long the lock
+One line for each of the last 500 windows, and before them of 90 days for each
+bad one and for one good one an hour, the newest last: when and by whom it was
+opened, what its image is worth, how long pre-freeze took, how long the lock
 was held, the longest time for which writers had to wait, and why a bad one is
 bad. With WINDOW, the beginning of its id or the word last, that one alone, and
 drawn as bars: # where writers waited, = where they did not, * where the disks

@@ -6,7 +6,7 @@ import { complain, complainOf, sayAll } from "../base/print.ts";
 import { EXIT, type ExitCode, isRefusal } from "../base/refusal.ts";
 import { textOf } from "../base/styled.ts";
 import { VERSION } from "../base/version.ts";
-import { historyBackwards } from "../outlets/history.ts";
+import { historyBackwards, historyCompleteSince } from "../outlets/history.ts";
 import { chosenWindows, historyText, oneWindowText, windowNamed } from "../outlets/history_text.ts";
 import { SCHEMA_VERSION, type WindowRecord } from "../window/record.ts";
 import { rootAlone } from "./root_alone.ts";
@@ -59,17 +59,25 @@ const formed: Readonly<
 > = {
   text: (windows, one) =>
     textOf(
-      one === null ? historyText(windows, localTime) : oneWindowText(one, localTime),
+      one === null
+        ? historyText(windows, localTime, historyCompleteSince())
+        : oneWindowText(one, localTime),
       terminalPaint(),
     ),
   json: (windows, _one, now) =>
-    plainJson({ schema_version: SCHEMA_VERSION, now: rfc3339(now), windows }, 2),
+    plainJson({
+      schema_version: SCHEMA_VERSION,
+      now: rfc3339(now),
+      complete_since: historyCompleteSince(),
+      windows,
+    }, 2),
   async html(windows, _one, now) {
     const { historyPage } = await import("../outlets/page/page.ts");
     return historyPage(windows, {
       version: VERSION,
       now: rfc3339(now),
       time: localTime,
+      completeSince: historyCompleteSince(),
       day: (moment) => localTime(moment).slice(0, ISO_DATE_LENGTH),
     });
   },

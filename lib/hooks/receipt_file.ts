@@ -6,6 +6,7 @@ import {
   FREEZE_SENSOR_DIR,
   HISTORY_FILE,
   METRICS_FILES,
+  OLDER_HISTORY_FILE,
   RECEIPT_FILE,
   RECORD_FILE,
   RESERVED_FILE,
@@ -75,7 +76,14 @@ export function removeReceipt(receipt: Receipt): readonly string[] {
     // Else the age of the last image would grow for ever in somebody's alerts.
     ...METRICS_FILES,
     ...(receipt.own_directories.includes(STATE_DIR)
-      ? [RECORD_FILE, RESERVED_FILE, HISTORY_FILE, TOTALS_FILE, FREEZE_SENSOR_DIR]
+      ? [
+        RECORD_FILE,
+        RESERVED_FILE,
+        HISTORY_FILE,
+        OLDER_HISTORY_FILE,
+        TOTALS_FILE,
+        FREEZE_SENSOR_DIR,
+      ]
       : []),
   ].filter(exists);
   for (const path of files) removeIfThere(path);

@@ -7,12 +7,14 @@ import { plainJson } from "../base/plain_text.ts";
 import type { Refusal } from "../base/refusal.ts";
 import { parseRecord } from "../window/parse_record.ts";
 import type { WindowRecord } from "../window/record.ts";
+import { OLDER_ROOM, thinned } from "../window/thinning.ts";
 import { copyToDisk, diskAnswered, readFromDisk, replaceOnDisk } from "../base/disk.ts";
 import { writeAll } from "../base/lines.ts";
 import { unusable } from "../base/files.ts";
 import {
   CLOSING_FILE,
   HISTORY_FILE,
+  OLDER_HISTORY_FILE,
   RECORD_FILE,
   RESERVED_FILE,
   STATE_DIR,
@@ -22,8 +24,17 @@ import { makePrivate, STATE_DIRECTORY } from "../base/private_directory.ts";
 /** Room for the record of a window with many instances and long GTID sets, in bytes. */
 export const RESERVED_BYTES = 64 * 1024;
 
-/** How many closed windows the history keeps: more than a year of nightly backups. */
-const HISTORY_LINES = 500;
+/**
+ * What is written after each window, at most: two hours of a window every minute, and with 2.5 kB a
+ * usual record 300 kB. What is more is shelved with the older ones, every 64th window.
+ */
+const NEWEST = { lines: 128, bytes: 2 * 1024 * 1024 } as const;
+
+/** How many of them stay when others are shelved: more than the next window learns from. */
+const STAY = 64;
+
+/** Where shelving fails for long, that of a full disk for example, the oldest are given up. */
+const MOST_LINES = 500;
 
 /** A record that has its place on disk but not yet its content. */
 export interface ReservedRecord {
@@ -102,13 +113,41 @@ export async function closeRecord(record: WindowRecord): Promise<Refusal | null>
       await directory.sync();
     }
     path = HISTORY_FILE;
-    const lines = (await readFromDisk(HISTORY_FILE) ?? "").split("\n").filter((old) => old !== "");
-    const kept = [...lines, plainJson(record)].slice(-HISTORY_LINES).join("\n");
-    await replaceOnDisk(HISTORY_FILE, CLOSING_FILE, new TextEncoder().encode(`${kept}\n`));
+    const newest = [...await linesIn(HISTORY_FILE), plainJson(record)].slice(-MOST_LINES);
+    await replaceLines(HISTORY_FILE, newest);
+    path = OLDER_HISTORY_FILE;
+    if (isOver(newest)) await shelve(newest);
     return null;
   } catch (error) {
     return unusable(path, "write", error);
   }
+}
+
+/**
+ * Moves what is not among the newest any more to the older ones, which are thinned. A window is in
+ * both files for a moment, and never in none.
+ */
+async function shelve(newest: readonly string[]): Promise<void> {
+  const older = [...await linesIn(OLDER_HISTORY_FILE), ...newest.slice(0, -STAY)];
+  await replaceLines(OLDER_HISTORY_FILE, thinned(older, OLDER_ROOM));
+  await replaceLines(HISTORY_FILE, newest.slice(-STAY));
+}
+
+function isOver(lines: readonly string[]): boolean {
+  return lines.length > STAY &&
+    (lines.length > NEWEST.lines || textOf(lines).length > NEWEST.bytes);
+}
+
+async function linesIn(path: string): Promise<readonly string[]> {
+  return (await readFromDisk(path) ?? "").split("\n").filter((line) => line !== "");
+}
+
+async function replaceLines(path: string, lines: readonly string[]): Promise<void> {
+  await replaceOnDisk(path, CLOSING_FILE, new TextEncoder().encode(textOf(lines)));
+}
+
+function textOf(lines: readonly string[]): string {
+  return `${lines.join("\n")}\n`;
 }
 
 /** The newest of the history, oldest first. Only after {@linkcode reserveRecord}: the disk answers. */

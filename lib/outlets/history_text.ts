@@ -36,8 +36,30 @@ const HEADINGS = [
   "stalled",
 ] as const;
 
-/** One line a window, in the order that they come in; and how many were good. */
-export function historyText(records: readonly WindowRecord[], time: TimeText): Line[] {
+/** What people must know of the windows before a moment: not all of them are in the history. */
+export function thinnedText(
+  records: readonly WindowRecord[],
+  completeSince: string | null,
+  time: TimeText,
+): string | null {
+  const isThinned = completeSince !== null && records.some((one) => one.opened_at < completeSince);
+  return isThinned
+    ? `Before ${
+      time(completeSince)
+    } bad windows are all kept, and of good ones one an hour; fewer where they do not fit.`
+    : null;
+}
+
+/**
+ * One line a window, in the order that they come in; and how many were good.
+ * @param completeSince since when all windows are in the history; null where nothing was thinned
+ */
+export function historyText(
+  records: readonly WindowRecord[],
+  time: TimeText,
+  completeSince: string | null = null,
+): Line[] {
+  const thinned = thinnedText(records, completeSince, time);
   if (records.length === 0) return [["No windows."]];
   const rows = records.map((record) => ({ record, cells: cellsOf(record, time) }));
   const widths = HEADINGS.map((heading, at) =>
@@ -62,6 +84,7 @@ export function historyText(records: readonly WindowRecord[], time: TimeText): L
     }),
     [],
     [summaryOf(records)],
+    ...(thinned === null ? [] : [[thinned]]),
   ];
 }
 

@@ -74,6 +74,33 @@ for (const [name, history, title] of CASES) {
   });
 }
 
+/** So many windows before {@linkcode NOW}, a minute apart. */
+function minutes(count: number, record = GOOD): WindowRecord[] {
+  return Array.from({ length: count }, (_, at) => ({
+    ...record,
+    opened_at: new Date(NOW.wallMs - (at + 0.5) * 60_000).toISOString(),
+  }));
+}
+
+Deno.test("check warns of windows every minute, and says what they cost", () => {
+  const twice = [...minutes(3, { ...GOOD, caller: "aws", held_ms: null }), ...minutes(100)];
+  assert.deepEqual(
+    outletFindings({ ...QUIET, history: twice }, NOW).map(({ code, severity, title }) => [
+      code,
+      severity,
+      title.slice(0, title.indexOf(". Proxmox")),
+    ]),
+    [[
+      "windows-frequent",
+      "warning",
+      "63 windows in the last hour, by aws and qemu, each 1.9 s of lock: writers could wait 120.0 s of the hour (3.3 %)",
+    ]],
+  );
+  for (const history of [minutes(11), minutes(60, REHEARSED)]) {
+    assert.deepEqual(outletFindings({ ...QUIET, history }, NOW), []);
+  }
+});
+
 Deno.test("check warns of each outlet that failed", () => {
   const unreported = [{ outlet: "journal", why: "It hangs" }, {
     outlet: "notify",

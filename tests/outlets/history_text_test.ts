@@ -27,6 +27,17 @@ Deno.test("the history is a line a window, and how many were good", () => {
   );
 });
 
+Deno.test("the history says from when on good windows are thinned, where it shows any", () => {
+  const records = [daysBefore(3, GOOD), GOOD];
+  const lastLine = (shown: typeof records) =>
+    textOf(historyText(shown, time, GOOD.opened_at)).split("\n").at(-1);
+  assert.equal(
+    lastLine(records),
+    "Before 2026-01-02T03:00 bad windows are all kept, and of good ones one an hour; fewer where they do not fit.",
+  );
+  assert.equal(lastLine([GOOD]), "1 window, 1 application-consistent.");
+});
+
 Deno.test("what is bad stands out on a terminal", () => {
   const painted = textOf(
     historyText([GOOD, EXPIRED], time),

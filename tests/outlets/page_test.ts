@@ -5,14 +5,24 @@ import { historyPage } from "../../lib/outlets/page/page.ts";
 import type { WindowRecord } from "../../lib/window/record.ts";
 import { daysBefore, EXPIRED, FROZEN, GOOD, OPEN, REFUSED } from "./records.ts";
 
-function page(records: readonly WindowRecord[]): string {
+function page(
+  records: readonly WindowRecord[],
+  completeSince: string | null = null,
+): string {
   return historyPage(records, {
     version: "0.1.0",
     now: "2026-01-03T09:00:00.000Z",
     time: (moment) => moment.slice(0, 16),
     day: (moment) => moment.slice(0, 10),
+    completeSince,
   });
 }
+
+Deno.test("the page says from when on good windows are thinned, where it shows any", () => {
+  const records = [daysBefore(3, GOOD), GOOD];
+  assert.match(page(records, GOOD.opened_at), /Before 2026-01-02T03:00 bad windows are all kept/);
+  assert.doesNotMatch(page([GOOD], GOOD.opened_at), /are all kept/);
+});
 
 Deno.test("the page has a day for each night, with its verdict as a word", () => {
   const text = page([daysBefore(3, GOOD), daysBefore(2, EXPIRED), daysBefore(2, GOOD), REFUSED]);

@@ -749,6 +749,21 @@ const WINDOWS: readonly CheckCase[] = [
     remedy: "none",
   },
   {
+    code: "windows-frequent",
+    name: "a window every minute",
+    flavors: ["mariadb"],
+    given: script(
+      `locktables pre-freeze && locktables post-thaw
+      line=$(tail -n 1 ${HISTORY_FILE})
+      for minute in $(seq 40 -1 1); do
+        then=$(date -u -d "-$minute minutes" +%FT%TZ)
+        echo "$line" | sed 's/"opened_at":"[^"]*/"opened_at":"'"$then"/
+      done > ${HISTORY_FILE}`,
+      `rm ${HISTORY_FILE}`,
+    ),
+    remedy: "none",
+  },
+  {
     code: "not-reported",
     name: "logger fails",
     given: script(

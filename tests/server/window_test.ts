@@ -1,7 +1,7 @@
 /** The main path, on real servers with the real program. */
 import { growOld } from "../support/aged.ts";
 import assert from "node:assert/strict";
-import { type Guest, sleep, testOnEachServer, until } from "../support/guest.ts";
+import { type Guest, openGuest, sleep, testOnEachServer, until } from "../support/guest.ts";
 import { underLoad } from "../support/load.ts";
 import { connect } from "../support/server.ts";
 
@@ -58,6 +58,40 @@ testOnEachServer("ten windows in a row under write load leave nothing behind", a
     "ls /var/lib/locktables; wc -l < /var/lib/locktables/history.jsonl",
   );
   assert.equal(left.stdout, "freeze-sensor\nhistory.jsonl\nrecord.json\ntotals.json\n10\n");
+});
+
+Deno.test("of many windows the newest stay in the history, and older ones are shelved", async () => {
+  const guest = await openGuest("mariadb");
+  try {
+    const window = async () => {
+      assert.equal((await guest.locktables("pre-freeze")).code, 0);
+      assert.equal((await guest.locktables("post-thaw")).code, 0);
+      await guest.assertNothingLeft();
+    };
+    const counts = async () =>
+      (await guest.sandbox.sh(
+        "cd /var/lib/locktables; cat history.jsonl | wc -l; cat history-older.jsonl | wc -l",
+      )).stdout.trim().split("\n").map(Number);
+    await window();
+    // Those of a guest whose hooks run every minute, and a line that was cut off.
+    const given = await guest.sandbox.sh(
+      `cd /var/lib/locktables; line=$(cat history.jsonl)
+      for at in $(seq 127); do
+        echo "$line" | sed 's/"window_id":"[^"]*/"window_id":"before-'$at'/'
+      done > history.jsonl; printf '{"cut' >> history.jsonl`,
+    );
+    assert.equal(given.stderr, "");
+    await window();
+    assert.deepEqual(await counts(), [64, 65]);
+    await window();
+    assert.deepEqual(await counts(), [65, 65]);
+    const shown = await guest.locktables("history", "--json");
+    const { windows, complete_since } = JSON.parse(shown.stdout);
+    assert.deepEqual([windows.length, windows[0].window_id], [129, "before-1"]);
+    assert.equal(complete_since, null);
+  } finally {
+    await guest.close();
+  }
 });
 
 testOnEachServer("both methods that the server has lock it", async (guest) => {

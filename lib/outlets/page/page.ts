@@ -5,6 +5,7 @@
 import type { WindowRecord } from "../../window/record.ts";
 import { longestStallMs } from "../../window/stall.ts";
 import { byWhom } from "../../window/status_text.ts";
+import { thinnedText } from "../history_text.ts";
 import { calendar } from "./calendar.ts";
 import { curves } from "./curves.ts";
 import { failures } from "./failures.ts";
@@ -22,6 +23,8 @@ export interface PageFacts {
   /** A moment for people, and the date of it: `2026-01-02`. */
   readonly time: (moment: string) => string;
   readonly day: (moment: string) => string;
+  /** Since when all windows are in the history; null where nothing was thinned. */
+  readonly completeSince: string | null;
 }
 
 /** The page of closed windows, the oldest first. */
@@ -77,12 +80,15 @@ function content(
   records: readonly WindowRecord[],
   ofImages: readonly WindowRecord[],
   good: number,
-  { time, day }: PageFacts,
+  { time, day, completeSince }: PageFacts,
 ): Html {
   const slow = slowest(ofImages);
+  const thinned = thinnedText(records, completeSince, time);
   return markup`
     <p class="soft">What the images of this guest are worth, and what they cost.</p>
-    ${tiles(ofImages, good, time)} ${
+    ${thinned === null ? NONE : markup`<p class="soft">${thinned}</p>`} ${
+    tiles(ofImages, good, time)
+  } ${
     ofImages.length === 0 ? NONE : markup`
       <section aria-labelledby="nights">
         <h2 id="nights">Nights</h2>
