@@ -29,8 +29,9 @@ export interface InstallOptions {
 
 /** Puts the hooks of some callers in place: of all of them or, on a refusal, of none. */
 export async function install(options: InstallOptions): Promise<ExitCode> {
-  const ready = await prepare("install");
-  if (isRefusal(ready)) return await complainOf(ready);
+  const prepared = await prepare("install", options.dryRun);
+  if (isRefusal(prepared)) return await complainOf(prepared);
+  using ready = prepared;
   const { receipt: before, program } = ready;
   const requests = options.callers.map((caller): InstallRequest => ({
     caller,

@@ -24,8 +24,9 @@ export const PROMETHEUS = "prometheus";
 
 /** Writes the file, and notes it in the receipt. */
 export async function installMetrics(isDryRun: boolean): Promise<ExitCode> {
-  const ready = await prepare("install");
-  if (isRefusal(ready)) return await complainOf(ready);
+  const prepared = await prepare("install", isDryRun);
+  if (isRefusal(prepared)) return await complainOf(prepared);
+  using ready = prepared;
   const path = await placeOfFile();
   if (isRefusal(path)) return await complainOf(path);
   const { receipt } = ready;

@@ -31,8 +31,9 @@ export interface UninstallOptions {
 
 /** Takes hooks away. */
 export async function uninstall(options: UninstallOptions): Promise<ExitCode> {
-  const ready = await prepare("uninstall");
-  if (isRefusal(ready)) return await complainOf(ready);
+  const prepared = await prepare("uninstall", options.dryRun);
+  if (isRefusal(prepared)) return await complainOf(prepared);
+  using ready = prepared;
   // Its thaw would find no hook, and the lock would stay until it expires.
   const running = await askLocker("status", STATUS_LIMIT_MS);
   if (running.kind !== "no-locker") return await complainOf(openSince(running));

@@ -134,7 +134,8 @@ function undo(step: Step): void {
   }
 }
 
-function removeEmpty(path: string): void {
+/** Removes a directory, but not where something is kept in it. */
+export function removeEmpty(path: string): void {
   try {
     Deno.removeSync(path);
   } catch (error) {

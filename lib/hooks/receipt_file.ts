@@ -17,8 +17,16 @@ import {
 } from "../base/paths.ts";
 import { makePrivate, privacyNow, STATE_DIRECTORY } from "../base/private_directory.ts";
 
-/** What install changed so far; an empty receipt where it changed nothing. */
-export function readReceipt(): Receipt | Refusal {
+/** Those of our directories that are not there: to be removed again with the last hook. */
+export function missingDirectories(): readonly string[] {
+  return [STATE_DIR, RUN_DIR].filter((path) => !exists(path));
+}
+
+/**
+ * What install changed so far; an empty receipt where it changed nothing.
+ * @param missing of our directories, before anything was installed
+ */
+export function readReceipt(missing = missingDirectories()): Receipt | Refusal {
   // By a forged receipt uninstall would remove any file.
   const privacy = privacyNow(STATE_DIRECTORY);
   if (isRefusal(privacy)) return privacy;
@@ -28,7 +36,7 @@ export function readReceipt(): Receipt | Refusal {
   } catch (error) {
     return unusable(RECEIPT_FILE, "read", error);
   }
-  if (text === null) return emptyReceipt([STATE_DIR, RUN_DIR].filter((path) => !exists(path)));
+  if (text === null) return emptyReceipt(missing);
   return parseReceipt(text) ?? refusal(
     EXIT.badSetup,
     "receipt-damaged",
@@ -65,11 +73,10 @@ export function restoreReceipt(before: Receipt, attempted: Receipt): Refusal | n
 /**
  * The last hook is gone: takes away the receipt, and the directories of ours that were not there
  * before the first install, with what windows left in them. Returns what was removed.
+ * Under the lock of {@linkcode STATE_DIR}: a report that is being counted has ended, and one that
+ * comes later finds the directory gone.
  */
 export function removeReceipt(receipt: Receipt): readonly string[] {
-  // A report that is being counted ends first; one that comes later finds the directory gone.
-  using state = exists(STATE_DIR) ? Deno.openSync(STATE_DIR, { read: true }) : null;
-  state?.lockSync(true);
   const files = [
     RECEIPT_FILE,
     UNREPORTED_FILE,

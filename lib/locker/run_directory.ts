@@ -1,4 +1,5 @@
 /** The run directory: the two lock files of the original method, and what is left in it by a crash. */
+import { type DirectoryLock, lockDirectory } from "../base/directory_lock.ts";
 import type { Refusal } from "../base/refusal.ts";
 import { exists, readIfThere, removeIfThere, replaceFile, unusable } from "../base/files.ts";
 import { makePrivate, RUN_DIRECTORY } from "../base/private_directory.ts";
@@ -12,39 +13,21 @@ import {
 import { parseRecord } from "../window/parse_record.ts";
 import type { WindowRecord } from "../window/record.ts";
 
-/**
- * The right to open a window. Held by pre-freeze while it works, as an flock on the directory
- * itself: it leaves no file, and the kernel gives it back when the process ends however it ends.
- */
-export interface OpeningRight {
-  release(): void;
-}
-
 /** How long another pre-freeze that holds the right is waited for: the time of two file calls. */
 const RIGHT_LIMIT_MS = 150;
 
-/** Gets the right to open a window; null where another process has it. */
-export async function takeOpeningRight(): Promise<OpeningRight | Refusal | null> {
+/**
+ * Gets the right to open a window, which pre-freeze holds while it works; null where another process
+ * has it.
+ */
+export async function takeOpeningRight(): Promise<DirectoryLock | Refusal | null> {
   const refused = makePrivate(RUN_DIRECTORY);
   if (refused !== null) return refused;
-  let directory: Deno.FsFile;
   try {
-    directory = Deno.openSync(RUN_DIR, { read: true });
+    return await lockDirectory(RUN_DIR, RIGHT_LIMIT_MS);
   } catch (error) {
     return unusable(RUN_DIR, "open", error);
   }
-  // Deno 2.5 has no tryLock: a waiting lock() ends with the process.
-  let timer: number | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), RIGHT_LIMIT_MS);
-  });
-  const locked = directory.lock(true).then(() => true);
-  const got = await Promise.race([locked, late]);
-  clearTimeout(timer);
-  if (got) return { release: () => directory.close() };
-  // The wait goes on, and would hold the right against our own next try: given back when granted.
-  locked.then(() => directory.close(), () => directory.close());
-  return null;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The totals on disk. */
 import { diskAnswered, readFromDisk, replaceOnDisk, silentDisk } from "../base/disk.ts";
+import { isAt } from "../base/directory_lock.ts";
 import { atMost } from "../base/at_most.ts";
 import { exists, readIfThere, unusable } from "../base/files.ts";
 import { STATE_DIR, TOTALS_FILE, TOTALS_TEMPORARY } from "../base/paths.ts";
@@ -19,7 +20,7 @@ export interface Counted {
   readonly unwritten: Refusal | null;
 }
 
-/** Counts a report; a refusal where not even the totals so far can be read; null: see {@linkcode isGone}. */
+/** Counts a report; a refusal where not even the totals so far can be read; null: there is nothing left to count for: uninstall has removed it. */
 export async function count(report: Report): Promise<Counted | Refusal | null> {
   // A refusal comes before the first window, which makes the directory; its own record was in there.
   if (report.kind === "refusal") {
@@ -35,7 +36,8 @@ export async function count(report: Report): Promise<Counted | Refusal | null> {
     using directory = await Deno.open(STATE_DIR, { read: true });
     // The same lock as for the record: one report after the other.
     await directory.lock(true);
-    if (isGone(directory)) return null;
+    // uninstall, which takes the same lock, has removed the directory meanwhile.
+    if (!isAt(STATE_DIR, directory)) return null;
     totals = withReport(parseTotals(await readFromDisk(TOTALS_FILE)) ?? counted(), report);
     const text = `${plainJson(totals, 2)}\n`;
     await replaceOnDisk(TOTALS_FILE, TOTALS_TEMPORARY, new TextEncoder().encode(text));
@@ -44,13 +46,6 @@ export async function count(report: Report): Promise<Counted | Refusal | null> {
     const unwritten = unusable(TOTALS_FILE, "write", error);
     return totals === null ? unwritten : { totals, unwritten };
   }
-}
-
-/** Whether uninstall, which takes the same lock, has removed the directory meanwhile. */
-function isGone(directory: Deno.FsFile): boolean {
-  if (!exists(STATE_DIR)) return true;
-  const [locked, there] = [directory.statSync(), Deno.statSync(STATE_DIR)];
-  return locked.ino !== there.ino || locked.dev !== there.dev;
 }
 
 /** The totals as they are. Only looks. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { RECEIPT_FILE } from "../../lib/base/paths.ts";
 import { type Caller, CALLER_TABLE, CALLERS, type Form } from "../../lib/callers/table.ts";
-import { assertOneLine, type Guest, openGuest } from "../support/guest.ts";
+import { assertOneLine, type Guest, openGuest, until } from "../support/guest.ts";
 import { openSandbox, processesOf, type Sandbox } from "../support/sandbox.ts";
 
 /** Everything that an installation could change; the program itself is mounted there by the test. */
@@ -394,6 +394,8 @@ Deno.test("an installation that is killed at any moment can be uninstalled", asy
       if ((await child.output()).signal === "SIGKILL") killed++;
       const gone = await sandbox.sh("locktables uninstall");
       assert.equal(gone.code, 0, gone.stderr);
+      // What the killed one had begun sees it at its next step, and ends.
+      await until("all have ended", 10_000, async () => (await processesOf(sandbox)).length === 0);
       const left = (await treeOf(sandbox)).filter((line) => !before.includes(line));
       // What was being written has a name of its own, which the next installation takes.
       assert.deepEqual(
@@ -404,6 +406,32 @@ Deno.test("an installation that is killed at any moment can be uninstalled", asy
     }
     assert.ok(killed > 0, "none was killed in time");
     assert.deepEqual(await processesOf(sandbox), []);
+  } finally {
+    await sandbox.close();
+  }
+});
+
+Deno.test("hooks are changed by one command after the other", async () => {
+  const sandbox = await openSandbox();
+  const whileLocked = (command: string) =>
+    sandbox.sh(`exec 9</var/lib/locktables; flock 9; ${command} 9<&-`);
+  const untilUnlocked = (command: string) =>
+    sandbox.sh(`(flock 9; echo locked >/run/locked; sleep 1) 9</var/lib/locktables &
+      until [ -s /run/locked ]; do sleep 0.01; done
+      ${command}; code=$?; wait; rm /run/locked; exit $code`);
+  try {
+    await sandbox.sh("mkdir -p /usr/sbin; mkdir -p -m 700 /var/lib/locktables");
+    const installed = await untilUnlocked("locktables install vmware");
+    assert.equal(installed.code, 0, installed.stderr);
+    const tree = await treeOf(sandbox);
+    const refused = await whileLocked("locktables uninstall");
+    assert.equal(refused.code, 22);
+    assertOneLine(refused, /\/var\/lib\/locktables locked for 3000 ms/);
+    assert.deepEqual(await treeOf(sandbox), tree);
+    const dry = await whileLocked("locktables install veeam --dry-run");
+    assert.equal(dry.code, 0, "who only looks waits for nobody");
+    const gone = await untilUnlocked("locktables uninstall");
+    assert.equal(gone.code, 0, gone.stderr);
   } finally {
     await sandbox.close();
   }
