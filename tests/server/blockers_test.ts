@@ -6,7 +6,7 @@
  */
 import { growOld } from "../support/aged.ts";
 import assert from "node:assert/strict";
-import { assertOneLine, sleep, until, untilNothingLeft } from "../support/guest.ts";
+import { assertOneLine, sleep, statusIn, until, untilNothingLeft } from "../support/guest.ts";
 import { openSandbox, processesOf, type Sandbox } from "../support/sandbox.ts";
 import {
   connect,
@@ -214,11 +214,7 @@ async function openBed(kind: ServerKind): Promise<Bed> {
           .join("\n"),
       ),
     locktables: (...args) => sandbox.run([sandbox.binary, ...args], { timeoutMs: 30_000 }),
-    async status() {
-      const { stdout, stderr } = await sandbox.run([sandbox.binary, "status", "--json"]);
-      assert.equal(stderr, "");
-      return JSON.parse(stdout);
-    },
+    status: () => statusIn(sandbox),
     async close() {
       await admin.close();
       await sandbox.close();

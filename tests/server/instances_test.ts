@@ -1,7 +1,7 @@
 /** A MariaDB and a MySQL in one window: all or nothing, and each with its own verdict. */
 import { growOld } from "../support/aged.ts";
 import assert from "node:assert/strict";
-import { assertOneLine, sleep, until } from "../support/guest.ts";
+import { assertOneLine, sleep, statusIn, until } from "../support/guest.ts";
 import { openSandbox, processesOf, type Sandbox } from "../support/sandbox.ts";
 import { connect, type Connection, type Server, startServer } from "../support/server.ts";
 import { underLoad } from "../support/load.ts";
@@ -70,10 +70,7 @@ async function withPair(use: (pair: Pair) => Promise<void>): Promise<void> {
               .join(""),
         ),
       locktables: (...args) => sandbox.run([sandbox.binary, ...args], { timeoutMs: 30_000 }),
-      async status() {
-        const { stdout } = await sandbox.run([sandbox.binary, "status", "--json"]);
-        return JSON.parse(stdout);
-      },
+      status: () => statusIn(sandbox),
     });
   } finally {
     for (const name of NAMES) await admins[name].close();
