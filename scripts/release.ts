@@ -10,7 +10,12 @@ import { DENORT } from "./build/runtime.ts";
 import { usedNames } from "./build/used_names.ts";
 import { packageOf } from "./build/vendor.ts";
 import { sha256OfFile } from "./hashes.ts";
+import { ARCHITECTURES } from "./architectures.ts";
 import { commandsOf, manPage } from "./man_page.ts";
+import { buildDeb } from "./packages/deb.ts";
+import type { PackageParts } from "./packages/layout.ts";
+import { buildRpm } from "./packages/rpm.ts";
+import { installPackages } from "./provision.ts";
 import { makeSbom } from "./sbom.ts";
 import { pathExists, repositoryRoot, run, runOrFail, ScriptError, scriptMain } from "./shell.ts";
 
@@ -20,6 +25,8 @@ export interface ReleaseOptions {
   readonly baseUrl?: string;
   /** Release a tree that no commit has. */
   readonly allowDirty?: boolean;
+  /** Leave out the packages of Debian and RHEL, which take most of the time. */
+  readonly withoutPackages?: boolean;
   /** Another checkout than the one this script is in. */
   readonly root?: string;
   /** Where progress lines go; default: standard output. */
@@ -41,11 +48,14 @@ interface ReleaseConfig {
 }
 
 /** Each shell's completion: where it goes in dist. The names are those the shells look for. */
-const COMPLETIONS: Readonly<Record<string, string>> = {
+const COMPLETIONS: Readonly<Record<keyof PackageParts["completions"], string>> = {
   bash: "completions/locktables.bash",
   zsh: "completions/_locktables",
   fish: "completions/locktables.fish",
 };
+
+/** What packages are built with, besides dpkg-deb, which Debian always has. */
+const PACKAGE_TOOLS = ["rpm"];
 
 /** Alerts for who scrapes the metrics. */
 const ALERT_RULES = "locktables.rules.yml";
@@ -102,6 +112,23 @@ export async function release(options: ReleaseOptions = {}): Promise<void> {
 
     await write(ALERT_RULES, await Deno.readTextFile(`${root}/docs/${ALERT_RULES}`));
 
+    if (options.withoutPackages !== true) {
+      await installPackages(PACKAGE_TOOLS, log);
+      const parts = await packageParts(root, stage);
+      for (const [kind, make] of [["deb", buildDeb], ["rpm", buildRpm]] as const) {
+        const name = await make({
+          version,
+          architecture: ARCHITECTURES.x86_64,
+          program: binary,
+          parts,
+          time,
+          directory: stage,
+          scratch: `${scratch}/${kind}`,
+        });
+        log(`package  ${name}`);
+      }
+    }
+
     const files = await filesBelow(stage);
     const sums = await Promise.all(
       files.map(async (path) => `${await sha256OfFile(`${stage}/${path}`)}  ${path}\n`),
@@ -125,6 +152,30 @@ export async function release(options: ReleaseOptions = {}): Promise<void> {
   } finally {
     await Deno.remove(scratch, { recursive: true });
   }
+}
+
+/** What of a release, and of the checkout that it is made of, goes into its packages. */
+export async function packageParts(root: string, stage: string): Promise<PackageParts> {
+  const made = (path: string) => Deno.readTextFile(`${stage}/${path}`);
+  const source = (path: string) => Deno.readTextFile(`${root}/${path}`);
+  const pages = new Map<string, string>();
+  for (const path of await filesBelow(`${root}/docs`)) {
+    if (path.endsWith(".md")) pages.set(path, await source(`docs/${path}`));
+  }
+  return {
+    completions: {
+      bash: await made(COMPLETIONS.bash),
+      zsh: await made(COMPLETIONS.zsh),
+      fish: await made(COMPLETIONS.fish),
+    },
+    manPage: await made("locktables.8"),
+    sbom: await made("locktables.cdx.json"),
+    alertRules: await made(ALERT_RULES),
+    license: await source("LICENSE"),
+    changelog: await source("CHANGELOG.md"),
+    readme: await source("README.md"),
+    pages,
+  };
 }
 
 /** The installer of one release, made of the one in the repository. */
@@ -205,20 +256,25 @@ if (import.meta.main) {
   await scriptMain(async () => {
     // `deno task release -- --base-url x` hands the dashes on.
     const args = Deno.args[0] === "--" ? Deno.args.slice(1) : Deno.args;
-    let values: { "base-url"?: string; "allow-dirty"?: boolean };
+    let values: { "base-url"?: string; "allow-dirty"?: boolean; "without-packages"?: boolean };
     try {
       ({ values } = parseArgs({
         args: [...args],
-        options: { "base-url": { type: "string" }, "allow-dirty": { type: "boolean" } },
+        options: {
+          "base-url": { type: "string" },
+          "allow-dirty": { type: "boolean" },
+          "without-packages": { type: "boolean" },
+        },
       }));
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       throw new ScriptError(
-        `${error.message}. Usage: deno task release [-- [--base-url URL] [--allow-dirty]]`,
+        `${error.message}. Usage: deno task release [-- [--base-url URL] [--allow-dirty] [--without-packages]]`,
       );
     }
     await release({
       allowDirty: values["allow-dirty"] ?? false,
+      withoutPackages: values["without-packages"] ?? false,
       ...(values["base-url"] === undefined ? {} : { baseUrl: values["base-url"] }),
     });
   });

@@ -14,11 +14,14 @@ export interface Plan {
   readonly told: readonly string[];
 }
 
+/** The run directory, for tmpfiles.d. */
+export const RUN_DIRECTORY_ENTRY = "d /run/veeam 0700 root root -";
+
 /** systemd-tmpfiles makes the run directory at boot, with the label that SELinux wants. */
 export const TMPFILES = {
   ...TMPFILES_ENTRY,
   text: `# Made by: locktables install. See tmpfiles.d(5).
-d /run/veeam 0700 root root -
+${RUN_DIRECTORY_ENTRY}
 `,
   mode: 0o644,
   isAsGood: () => false,
