@@ -34,9 +34,9 @@ function write(output: Output, text: string): Promise<void> {
   return writeAll(output, new TextEncoder().encode(text));
 }
 
-async function print(output: Output, text: string): Promise<void> {
+async function print(output: Output, bytes: Uint8Array): Promise<void> {
   // Without a listener there is no one to tell either.
-  await atMost(write(output, text).catch(() => {}), PRINT_LIMIT_MS, undefined);
+  await atMost(writeAll(output, bytes).catch(() => {}), PRINT_LIMIT_MS, undefined);
 }
 
 /**
@@ -54,7 +54,7 @@ export async function sayAll(text: string): Promise<void> {
 
 /** Prints on stderr what a process of ours has written there. */
 export async function printAsItIs(text: string): Promise<void> {
-  if (text !== "") await print(Deno.stderr, text);
+  if (text !== "") await print(Deno.stderr, new TextEncoder().encode(text));
 }
 
 /** Prints one line of a hook on stdout. The most important line of a hook comes first. */
@@ -64,7 +64,15 @@ export function sayBriefly(text: string): Promise<void> {
 
 /** Prints one line on stderr. */
 export function complain(text: string): Promise<void> {
-  return printLine(Deno.stderr, `locktables: ${text}`, "");
+  return printLine(Deno.stderr, complaintOf(text), "");
+}
+
+function complaintOf(text: string): string {
+  return `locktables: ${text}`;
+}
+
+function warningLine(warning: string): string {
+  return complaintOf(`Warning: ${warning}`);
 }
 
 /**
@@ -72,20 +80,67 @@ export function complain(text: string): Promise<void> {
  * it has the command that helps. Returns its exit code.
  */
 export async function complainOf({ summary, hint, code }: Refusal): Promise<ExitCode> {
-  await printLine(Deno.stderr, `locktables: ${summary}`, `. ${hint}.`);
+  await printLine(Deno.stderr, complaintOf(summary), `. ${hint}.`);
   return code;
 }
 
 /** Prints what a window has to do without, one line each on stderr; its record has them too. */
 export async function complainOfWarnings(warnings: readonly string[]): Promise<void> {
-  for (const warning of warnings) await complain(`Warning: ${warning}`);
+  for (const warning of warnings) await printLine(Deno.stderr, warningLine(warning), "");
 }
 
 async function printLine(output: Output, what: string, remedy: string): Promise<void> {
-  const line = fitted(plainLine(what), plainLine(remedy), bytesLeft - 1);
-  if (line === "") return;
-  bytesLeft -= sizeOf(line) + 1;
-  await print(output, `${line}\n`);
+  const line = lineOf(output, what, remedy, bytesLeft);
+  bytesLeft -= line.bytes.length;
+  await printReady(line);
+}
+
+/** A line with its line feed; nothing where it does not fit. */
+interface Line {
+  readonly output: Output;
+  readonly bytes: Uint8Array;
+}
+
+function lineOf(output: Output, what: string, remedy: string, limit: number): Line {
+  const line = fitted(plainLine(what), plainLine(remedy), limit - 1);
+  return { output, bytes: new TextEncoder().encode(line === "" ? "" : `${line}\n`) };
+}
+
+async function printReady({ output, bytes }: Line): Promise<void> {
+  if (bytes.length > 0) await print(output, bytes);
+}
+
+/** Lines of a hook that are made, and not printed yet. */
+export interface ReadyLines {
+  print(): Promise<void>;
+}
+
+/**
+ * Makes a line for stdout, and warnings for stderr, before they may be printed: once they may, the
+ * caller waits for them, and clients behind the lock wait for the caller.
+ */
+export function readyLines(text: string, warnings: readonly string[]): ReadyLines {
+  let left = bytesLeft;
+  const made = [
+    { output: Deno.stdout, text },
+    ...warnings.map((warning) => ({ output: Deno.stderr, text: warningLine(warning) })),
+  ].map(({ output, text }) => {
+    const line = lineOf(output, text, "", left);
+    left -= line.bytes.length;
+    return line;
+  });
+  return {
+    async print() {
+      bytesLeft = left;
+      for (const line of made) await printReady(line);
+    },
+  };
+}
+
+/** Prints nothing, the way a line is printed, so that this way is not gone for the first time later. */
+export async function warmUpPrinting(): Promise<void> {
+  readyLines("", []);
+  await atMost(Deno.stdout.write(new Uint8Array()).catch(() => {}), PRINT_LIMIT_MS, undefined);
 }
 
 /**

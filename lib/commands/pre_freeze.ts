@@ -9,7 +9,15 @@ import { ACCEPTED, CANCELLED, lockerArguments } from "../locker/freeze_protocol.
 import { askLocker, type ControlAnswer } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
 import { frozenLine } from "../window/text.ts";
-import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../base/print.ts";
+import {
+  beBrief,
+  complain,
+  complainOf,
+  complainOfWarnings,
+  type ReadyLines,
+  readyLines,
+  warmUpPrinting,
+} from "../base/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
 import { parseRecord } from "../window/parse_record.ts";
 import type { WindowRecord } from "../window/record.ts";
@@ -70,11 +78,16 @@ export async function preFreeze(caller: Caller | null): Promise<ExitCode> {
   // For people: no hook has a terminal, and none loads this.
   const shown = Deno.stderr.isTerminal() ? import("./live_line.ts") : null;
   const watched = shown?.then(({ watchOpening }) => watchOpening()) ?? null;
-  const opening = await openFreezeWindow(caller);
+  const said: { lines: ReadyLines | null } = { lines: null };
+  const opening = await openFreezeWindow(caller, {
+    onStarted: () => void warmUpPrinting(),
+    onAccepted(record) {
+      said.lines = readyLines(frozenLine(record), record.warnings);
+    },
+  });
   await (await watched)?.end();
   if (opening.kind === "frozen") {
-    await sayBriefly(frozenLine(opening.record));
-    await complainOfWarnings(opening.record.warnings);
+    await said.lines?.print();
     return EXIT.ok;
   }
   if (opening.mayProceed) {
@@ -97,8 +110,19 @@ async function reportRefusal(caller: Caller | null, refusal: Refusal): Promise<v
 /** Who opens a window: a caller, somebody by hand (null), or `rehearse`, for no image. */
 export type Opener = Caller | "rehearse" | null;
 
+/** Moments of an opening at which this process has nothing to do but to wait for the locker. */
+export interface OpeningPauses {
+  /** The locker has read its options. */
+  readonly onStarted: () => void;
+  /** This process has accepted the answer; the lock is not promised yet. */
+  readonly onAccepted: (record: WindowRecord) => void;
+}
+
 /** Opens a window and returns once it is frozen, or once nothing of it is left. */
-export async function openFreezeWindow(opener: Opener): Promise<Opening> {
+export async function openFreezeWindow(
+  opener: Opener,
+  pauses: OpeningPauses = { onStarted() {}, onAccepted() {} },
+): Promise<Opening> {
   const deadline = performance.now() + RIGHT_PATIENCE_MS;
   let right = await takeOpeningRight();
   while (right === null) {
@@ -112,13 +136,15 @@ export async function openFreezeWindow(opener: Opener): Promise<Opening> {
   if (isRefusal(right)) return refusedAs(right);
   try {
     const running = await askLocker("status", STATUS_LIMIT_MS);
-    return running.kind === "no-locker" ? await startLocker(opener) : refusedAs(openSince(running));
+    return running.kind === "no-locker"
+      ? await startLocker(opener, pauses)
+      : refusedAs(openSince(running));
   } finally {
     right.release();
   }
 }
 
-async function startLocker(opener: Opener): Promise<Opening> {
+async function startLocker(opener: Opener, pauses: OpeningPauses): Promise<Opening> {
   const child = startOwnProcess(lockerArguments({
     caller: opener === "rehearse" ? null : opener,
     isRehearsal: opener === "rehearse",
@@ -160,10 +186,15 @@ async function startLocker(opener: Opener): Promise<Opening> {
         limitMs = message.freeze_timeout_ms + REFUSE_LIMIT_MS;
         mayProceed = message.on_failure === "proceed";
         warnings = message.warnings;
+        // Nothing, by the way that the acceptance will go: clients will wait for that one.
+        stdin.write(new Uint8Array()).catch(() => {});
+        pauses.onStarted();
         break;
       case "frozen":
         record = message.record;
-        if (!isCancelled) await tell(ACCEPTED);
+        if (isCancelled) break;
+        await tell(ACCEPTED);
+        pauses.onAccepted(record);
         break;
       case "held":
         if (record === null) break;
