@@ -149,7 +149,7 @@ async function compileStage(stage: string, output: string, runtime: Runtime): Pr
     "--no-code-cache",
     "--no-lock",
     "--no-check",
-    "--v8-flags=--jitless",
+    "--v8-flags=--jitless,--no-lazy",
     "--config",
     `${stage}/deno.json`,
     "-o",
