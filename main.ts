@@ -23,7 +23,7 @@ async function run(args: readonly string[]): Promise<CommandEnd> {
     }
     case "post-thaw": {
       const { postThaw } = await import("./lib/commands/post_thaw.ts");
-      return await postThaw(hook.isAborted);
+      return await postThaw(hook.isAborted, hook.caller);
     }
     case undefined:
       break;

@@ -110,6 +110,14 @@ export const QEMU_AGENT_SUITES = ["bookworm", "trixie", "sid"] as const;
 /** One of {@linkcode QEMU_AGENT_SUITES}. */
 export type QemuAgentSuite = typeof QEMU_AGENT_SUITES[number];
 
+/** snapper, from the first release in which it calls plugins before a snapshot. */
+const SNAPPER: Tree = { package: "snapper", suite: "trixie", folder: "snapper-trixie" };
+
+/** Where the tree of Debian's snapper is, or will be. */
+export function snapperTreePath(): Promise<string> {
+  return treePath(SNAPPER);
+}
+
 /** Shows the page of `history --html`; without the programs that a desktop's browser brings. */
 const CHROMIUM: Tree = {
   package: "chromium-headless-shell",
@@ -131,6 +139,10 @@ const UNPACKED_PACKAGES = [
   "monitoring-plugins-common",
   "prometheus",
   "prometheus-node-exporter",
+  // sanoid and what it needs of Perl; installed, it would bring ZFS and a timer.
+  "sanoid",
+  "libconfig-inifiles-perl",
+  "libcapture-tiny-perl",
 ] as const;
 
 /** One of {@linkcode UNPACKED_PACKAGES}, or what the bench alone uses. */
@@ -146,7 +158,7 @@ export async function provision(options: ProvisionOptions): Promise<void> {
   const wanted = [
     ...(options.mysql ? [serverTree("mysql-sid")] : []),
     ...(options.testTools
-      ? [...TEST_TREES.map(serverTree), ...QEMU_AGENT_SUITES.map(qemuAgentTree)]
+      ? [...TEST_TREES.map(serverTree), ...QEMU_AGENT_SUITES.map(qemuAgentTree), SNAPPER]
       : []),
   ];
   const isWithoutChromium = options.testTools === true &&

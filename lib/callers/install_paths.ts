@@ -23,10 +23,13 @@ export const INSTALL_PATHS: readonly string[] = unique([
   ...withTemporary([TMPFILES_ENTRY.path, TMPFILES_ENTRY.keepAt]),
 ]);
 
-/** What is only read: how a caller's agent is started. */
+/** What is only read: how a caller's agent is started, and which hooks it is told to run. */
 export const UNIT_PATHS: readonly string[] = unique(
   TABLE.flatMap(({ forms }) =>
-    forms.flatMap(({ switches }) => switches.flatMap(({ unit }) => unit?.files ?? []))
+    forms.flatMap(({ switches, namedIn }) => [
+      ...switches.flatMap(({ unit }) => unit?.files ?? []),
+      ...(namedIn === null ? [] : [namedIn.path]),
+    ])
   ),
 );
 

@@ -13,6 +13,13 @@ export const CALLERS = [
   "aws",
   "azure",
   "google",
+  "alibaba",
+  "snapper",
+  "sanoid",
+  "zrepl",
+  "zfs-autobackup",
+  "vzdump",
+  "velero",
   "run",
 ] as const;
 
@@ -27,10 +34,20 @@ export function parseCaller(name: string | null | undefined): Caller | null {
 /**
  * What a hook file is for. `by-verb`: one file for both, told by its first argument; `pre` and
  * `post`: one file each, whatever the arguments; `around`: one file that is called with the command
- * that takes the snapshot; `ssm-document`, `azure-config`: not run by a shell in the guest but read by
- * the caller.
+ * that takes the snapshot; `snapper`, `sanoid`, `zrepl`: one file for both, told by words or an
+ * environment of that caller's alone; `ssm-document`, `azure-config`: not run by a shell in the guest
+ * but read by the caller.
  */
-export type HookRole = "by-verb" | "pre" | "post" | "around" | "ssm-document" | "azure-config";
+export type HookRole =
+  | "by-verb"
+  | "pre"
+  | "post"
+  | "around"
+  | "snapper"
+  | "sanoid"
+  | "zrepl"
+  | "ssm-document"
+  | "azure-config";
 
 /** A file that a caller looks for. Always owned by root. */
 export interface HookFile {
@@ -58,6 +75,13 @@ export interface Switch {
   readonly unit: { readonly files: readonly string[]; readonly option: RegExp } | null;
 }
 
+/** A configuration of the caller's that the operator writes, and that must name a hook. */
+export interface Naming {
+  readonly path: string;
+  /** What the caller runs no hook without. */
+  readonly hook: string;
+}
+
 /** One way of putting hooks where a caller looks; the first of a caller's is its usual one. */
 export interface Form {
   readonly name: string;
@@ -73,6 +97,8 @@ export interface Form {
   readonly canVeto: boolean | null;
   /** Why the form cannot be used where this path is missing; null: it can be used anywhere. */
   readonly needs: { readonly path: string; readonly otherwise: string } | null;
+  /** Null where the caller finds its hooks by their place. */
+  readonly namedIn: Naming | null;
   /** What is left for the operator: commands, one a line, or sentences. */
   readonly told: readonly string[];
 }
@@ -108,7 +134,17 @@ export interface CallerFacts {
   readonly hookAfterThawMs: number | null;
   /** Any of these is there where the caller's agent is installed; empty: it has none. */
   readonly agents: readonly string[];
-  /** Several where the paths differ between distributions: the first whose `needs` are met. */
+  /** What its snapshots are of: all volumes of the guest, or some, which need not be a server's. */
+  readonly scope: "guest" | "chosen volumes";
+  /**
+   * Whether its post-thaw comes though its pre-freeze was refused: it then leaves alone a window that
+   * another caller has open.
+   */
+  readonly thawsRegardless: boolean;
+  /**
+   * Several where the paths differ between distributions: the first whose `needs` are met. None where
+   * it has no place for hooks in the guest: `docs/callers/` then has a recipe.
+   */
   readonly forms: readonly Form[];
   readonly source: string;
 }
@@ -124,7 +160,25 @@ function hook(path: string, role: HookRole, mode: number, keepAt = `${path}${KEP
 }
 
 /** Defaults for the optional parts of a {@linkcode Form}. */
-const PLAIN = { option: null, switches: [], logs: [], needs: null } as const;
+const PLAIN = { option: null, switches: [], logs: [], needs: null, namedIn: null } as const;
+
+/** Defaults for a caller that takes snapshots of the guest as a whole. */
+const OF_GUEST = { scope: "guest", thawsRegardless: false } as const;
+
+/**
+ * Defaults for a caller that snapshots chosen volumes, without a freeze: it looks for no program name
+ * and passes no verb of several.
+ */
+const OF_VOLUMES = {
+  programs: { pre: [], post: [] },
+  verbs: { pre: [], post: [] },
+  looksEveryMs: null,
+  freezesFilesystems: false,
+  directories: [],
+  hookAfterThawMs: null,
+  scope: "chosen volumes",
+  thawsRegardless: true,
+} as const;
 
 /**
  * `stateMachine.c`: `pollPeriod`, 1,000 ms, armed when a script is started or after a look, which is
@@ -141,6 +195,21 @@ const VMWARE_HOOK_AFTER_THAW_MS = 10_000;
 
 /** open-vm-tools give all scripts 15 minutes; an operator wants an answer sooner. */
 const PATIENT_MS = 60_000;
+
+/** Cloud Assistant's limit for a command is 60 s unless set; of these scripts none is published. */
+const ALIBABA_MS = 50_000;
+
+/** People wait at a terminal, and zypper ends a plugin that is too slow. */
+const SNAPPER_MS = 5_000;
+
+/** sanoid waits for 5 s and leaves a late script alone, which would lock after it. */
+const SANOID_MS = 4_000;
+
+/** zrepl kills after 30 s. */
+const ZREPL_MS = 25_000;
+
+/** Velero gives up after 30 s and leaves a late command alone. */
+const VELERO_MS = 25_000;
 
 /**
  * open-vm-tools run scripts unless a setting says otherwise
@@ -240,6 +309,7 @@ function qemuForms(home: string): readonly Form[] {
 /** Every caller. */
 export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
   vmware: {
+    ...OF_GUEST,
     name: "vmware",
     title:
       "VMware Tools (open-vm-tools), for quiesced snapshots of vSphere and its backup products",
@@ -290,6 +360,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     source: "open-vm-tools 13.1: services/plugins/vmbackup/{scriptOps,stateMachine}.c, lib/procMgr",
   },
   qemu: {
+    ...OF_GUEST,
     name: "qemu",
     title: "QEMU guest agent: libvirt, Proxmox VE, oVirt, KubeVirt, OpenStack",
     calls: "PATH freeze, then PATH thaw",
@@ -307,6 +378,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     source: "QEMU qga/main.c, qga/commands-posix.c, scripts/qemu-guest-agent/fsfreeze-hook",
   },
   veeam: {
+    ...OF_GUEST,
     name: "veeam",
     title: "Veeam: scripts of a job, uploaded by the backup server or run by the agent for Linux",
     calls: "PATH, without arguments",
@@ -335,6 +407,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     source: "helpcenter.veeam.com: Pre-Freeze and Post-Thaw Scripts; Agent for Linux, backup job",
   },
   nutanix: {
+    ...OF_GUEST,
     name: "nutanix",
     title: "Nutanix Guest Tools",
     calls: "PATH",
@@ -361,6 +434,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     source: "documentation.commvault.com 2024: Pre-Freeze and Post-Thaw Using Nutanix Guest Tools",
   },
   aws: {
+    ...OF_GUEST,
     name: "aws",
     title: "Amazon Data Lifecycle Manager, through a Systems Manager document",
     calls: "sh -c _script.sh with command = pre-script, post-script or dry-run",
@@ -387,6 +461,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
       "docs.aws.amazon.com ebs: automate-app-consistent-backups; amazon-ssm-agent executers.go",
   },
   azure: {
+    ...OF_GUEST,
     name: "azure",
     title: "Azure Backup, application-consistent script framework",
     calls: "sh PATH",
@@ -416,6 +491,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     source: "azure-linux-extensions VMBackup/main/{PluginHost,ScriptRunner}.py",
   },
   google: {
+    ...OF_GUEST,
     name: "google",
     title: "Google Compute Engine, snapshots with guest-flush",
     calls: "PATH DISK,DISK",
@@ -456,18 +532,152 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     }],
     source: "google-guest-agent cmd/core_plugin/snapshot/snapshot_linux.go, internal/cfg/cfg.go",
   },
-  run: {
-    name: "run",
-    title: "one command that takes a snapshot: LVM, btrfs, ZFS, Ceph, a cloud's command line",
-    calls: "locktables-run [--] COMMAND [ARGUMENT ...]",
+  alibaba: {
+    ...OF_GUEST,
+    name: "alibaba",
+    title: "Alibaba Cloud ECS, application-consistent snapshots through Cloud Assistant",
+    calls: "/tmp/prescript.sh, then /tmp/postscript.sh",
     programs: { pre: [], post: [] },
     verbs: { pre: [], post: [] },
-    freezeTimeoutMs: PATIENT_MS,
+    freezeTimeoutMs: ALIBABA_MS,
     looksEveryMs: null,
-    limits: "none; the lock is released at hold_timeout, whatever the command does",
+    limits: "not published",
     freezesFilesystems: false,
     directories: [],
     hookAfterThawMs: null,
+    agents: ["/usr/local/share/aliyun-assist"],
+    forms: [{
+      ...PLAIN,
+      name: "scripts",
+      brief: "two scripts, to be copied to /tmp at each boot",
+      files: [
+        hook(`${OWN_DIR}/alibaba-prescript.sh`, "pre", 0o700),
+        hook(`${OWN_DIR}/alibaba-postscript.sh`, "post", 0o700),
+      ],
+      // A failure changes the snapshot's tag and nothing else.
+      canVeto: false,
+      told: [
+        `printf 'C /tmp/%s.sh 0700 root root - ${OWN_DIR}/alibaba-%s.sh\\n' prescript prescript postscript postscript >/etc/tmpfiles.d/locktables-alibaba.conf`,
+        "rm -f /tmp/prescript.sh /tmp/postscript.sh; systemd-tmpfiles --create locktables-alibaba.conf",
+      ],
+    }],
+    source: "alibabacloud.com/help ecs: Create application-consistent snapshots (2025-01-20)",
+  },
+  snapper: {
+    ...OF_VOLUMES,
+    name: "snapper",
+    title: "snapper, for subvolumes of btrfs and thin volumes of LVM",
+    calls: "PATH create-snapshot-pre SUBVOLUME FSTYPE NUMBER, then create-snapshot-post",
+    freezeTimeoutMs: SNAPPER_MS,
+    limits: 'none of its own; its manual wants "a few seconds"',
+    directories: ["/usr/lib/snapper/plugins"],
+    agents: ["/usr/bin/snapper"],
+    forms: [{
+      ...PLAIN,
+      name: "plugin",
+      brief: "for subvolumes that a server's data are in, from snapper 0.10.5 on",
+      // Every file whose name begins with a digit is run: nothing is kept in that directory.
+      files: [
+        hook(
+          "/usr/lib/snapper/plugins/99-locktables",
+          "snapper",
+          0o755,
+          `/usr/lib/snapper/99-locktables${KEPT}`,
+        ),
+      ],
+      canVeto: false,
+      needs: { path: "/usr/lib/snapper", otherwise: "Install the package snapper" },
+      told: [],
+    }],
+    source: "snapper 640aa0e7: doc/snapper.xml.in, snapper/PluginsImpl.cc",
+  },
+  sanoid: {
+    ...OF_VOLUMES,
+    name: "sanoid",
+    title: "sanoid, for datasets of ZFS",
+    calls: "sh -c PATH, with SANOID_SCRIPT=pre or post",
+    freezeTimeoutMs: SANOID_MS,
+    limits: "script_timeout, 5 s; a late pre script is not killed and goes on",
+    agents: ["/usr/sbin/sanoid"],
+    forms: [{
+      ...PLAIN,
+      name: "script",
+      brief:
+        "one script, to be named in sanoid.conf; with no_inconsistent_snapshot = yes it can stop",
+      files: [hook(`${OWN_DIR}/sanoid.sh`, "sanoid", 0o755)],
+      canVeto: false,
+      namedIn: { path: "/etc/sanoid/sanoid.conf", hook: `${OWN_DIR}/sanoid.sh` },
+      told: [
+        `Name it for the dataset, in /etc/sanoid/sanoid.conf: pre_snapshot_script = ${OWN_DIR}/sanoid.sh, post_snapshot_script = ${OWN_DIR}/sanoid.sh, no_inconsistent_snapshot = yes, force_post_snapshot_script = yes`,
+      ],
+    }],
+    source: "sanoid 8e1d11e: runscript and take_snapshots, sanoid.defaults.conf",
+  },
+  zrepl: {
+    ...OF_VOLUMES,
+    name: "zrepl",
+    title: "zrepl, for datasets of ZFS",
+    calls: "PATH, with ZREPL_HOOKTYPE=pre_snapshot or post_snapshot",
+    freezeTimeoutMs: ZREPL_MS,
+    limits: "timeout of the hook, 30 s; then KILL of the process",
+    // Only where its pre-freeze succeeded.
+    thawsRegardless: false,
+    agents: ["/usr/bin/zrepl"],
+    forms: [{
+      ...PLAIN,
+      name: "command",
+      brief: "one script, to be named in zrepl.yml; with err_is_fatal: true it can stop",
+      files: [hook(`${OWN_DIR}/zrepl.sh`, "zrepl", 0o755)],
+      canVeto: false,
+      namedIn: { path: "/etc/zrepl/zrepl.yml", hook: `${OWN_DIR}/zrepl.sh` },
+      told: [
+        `Name it for the one dataset with the server's data, in snapshotting of /etc/zrepl/zrepl.yml: hooks: [{type: command, path: ${OWN_DIR}/zrepl.sh, err_is_fatal: true, filesystems: {"POOL/DATASET": true, "<": false}}]`,
+      ],
+    }],
+    source: "zrepl b93a06d: internal/daemon/hooks/hook_type_command.go, docs snapshotting.rst",
+  },
+  "zfs-autobackup": {
+    ...OF_VOLUMES,
+    name: "zfs-autobackup",
+    title: "zfs_autobackup, for datasets of ZFS",
+    calls: "sh -c COMMAND, on the machine with the datasets",
+    freezeTimeoutMs: PATIENT_MS,
+    limits: "none",
+    agents: [],
+    forms: [],
+    source: "zfs_autobackup a805889: ZfsNode.py consistent_snapshot, ExecuteNode.py run",
+  },
+  vzdump: {
+    ...OF_VOLUMES,
+    name: "vzdump",
+    title: "Proxmox VE, backups of LXC containers",
+    calls: "on the host: SCRIPT PHASE MODE VMID, without an environment; then pct exec",
+    freezeTimeoutMs: PATIENT_MS,
+    limits: "none",
+    agents: [],
+    forms: [],
+    source: "pve-manager 14a22df3: PVE/VZDump.pm run_hook_script, exec_backup_task",
+  },
+  velero: {
+    ...OF_VOLUMES,
+    name: "velero",
+    title: "Velero, for pods of Kubernetes",
+    calls: "the command of an annotation, in the server's container",
+    freezeTimeoutMs: VELERO_MS,
+    limits: "timeout of the annotation, 30 s (4 h at most); a late command goes on",
+    agents: [],
+    forms: [],
+    source: "velero d30d389b5: pkg/podexec, internal/hook, docs backup-hooks.md",
+  },
+  run: {
+    ...OF_VOLUMES,
+    // The command is not run without a lock, and post-thaw not called.
+    thawsRegardless: false,
+    name: "run",
+    title: "one command that takes a snapshot: LVM, btrfs, ZFS, Ceph, a cloud's command line",
+    calls: "locktables-run [--] COMMAND [ARGUMENT ...]",
+    freezeTimeoutMs: PATIENT_MS,
+    limits: "none; the lock is released at hold_timeout, whatever the command does",
     agents: [],
     forms: [{
       ...PLAIN,
@@ -480,6 +690,11 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     source: "this program: docs/callers/run.md",
   },
 };
+
+/** Those that have a place for hooks in the guest. */
+export const INSTALLABLE: readonly Caller[] = CALLERS.filter((caller) =>
+  CALLER_TABLE[caller].forms.length > 0
+);
 
 /** The command that installs a form of a caller's hooks. */
 export function installCommand(caller: Caller, option: string | null): string {

@@ -109,6 +109,7 @@ export const CATALOGUE = {
     exit: EXIT.badSetup,
     hides: ["hook-outdated"],
   },
+  "hook-not-named": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
   "hook-missing": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
   "hook-replaced": { severity: "error", theme: "hooks", exit: EXIT.badSetup },
   "hook-not-runnable": { severity: "error", theme: "hooks", exit: EXIT.badSetup },

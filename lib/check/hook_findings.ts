@@ -168,6 +168,7 @@ function ofForm(caller: Caller, form: Form, again: string, { tree }: HookFacts):
         },
       )
     ),
+    ...ofNaming(caller, form, tree),
     ...(needs === null || dispatcher?.kind !== "file" || (dispatcher.mode & 0o100) !== 0 ? [] : [
       finding(
         "dispatcher-not-runnable",
@@ -187,6 +188,19 @@ function ofForm(caller: Caller, form: Form, again: string, { tree }: HookFacts):
       },
     )]),
   ];
+}
+
+/** A hook that a caller's configuration does not name is never run. */
+function ofNaming(caller: Caller, { namedIn }: Form, tree: Tree): Finding[] {
+  if (namedIn === null) return [];
+  const { path, hook } = namedIn;
+  const entry = tree.look(path);
+  const lines = entry?.kind === "file" ? (entry.text ?? "").split("\n") : [];
+  const isNamed = lines.some((line) => line.includes(hook) && !/^\s*[#;]/.test(line));
+  return isNamed ? [] : [finding(
+    "hook-not-named",
+    `${path} does not name ${hook}: ${caller} runs no hook. See docs/callers/${caller}.md`,
+  )];
 }
 
 function ofUnsafe({ path, why, remedy }: NonNullable<HookFacts["unsafe"]>): Finding {
@@ -242,7 +256,7 @@ export const HOOK_DIRECTORIES: readonly string[] = [
   ...new Set(
     Object.values(CALLER_TABLE).flatMap(({ forms }) =>
       forms.flatMap(({ files }) => files.map(({ path }) => parentOf(path)))
-    ).filter((path) => path.endsWith(".d")),
+    ).filter((path) => /\.d$|\/plugins$/.test(path)),
   ),
 ];
 
@@ -271,13 +285,18 @@ function ofOtherMethods({ tree, program, inDirectories }: HookFacts): Finding[] 
 }
 
 function ofNone(tree: Tree): Finding[] {
-  const [present] = Object.values(CALLER_TABLE).filter(({ agents }) =>
+  const there = Object.values(CALLER_TABLE).filter(({ agents }) =>
     agents.some((path) => tree.look(path) !== null)
   );
+  // Others need not have the servers' volumes in their snapshots.
+  const present = there.find(({ scope }) => scope === "guest");
   if (present === undefined) {
+    const others = there.map(({ name }) => name).join(" and ");
     return [finding(
       "no-hooks",
-      "No hooks are installed, and no caller's agent is on this guest: see locktables install --list",
+      `No hooks are installed, and ${
+        others === "" ? "no caller's agent" : `of callers only ${others}, for chosen volumes,`
+      } is on this guest: see locktables install --list`,
     )];
   }
   return [finding(

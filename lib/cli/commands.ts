@@ -1,6 +1,6 @@
 /** Every command, with its options and its page of the help. */
 import { formatDuration } from "../base/duration.ts";
-import { type Caller, CALLER_TABLE, CALLERS } from "../callers/table.ts";
+import { type Caller, CALLER_TABLE, CALLERS, INSTALLABLE } from "../callers/table.ts";
 import { hookCallOf, hookNamesOf } from "../callers/call.ts";
 import { helpOf, namesOf, overview } from "./help.ts";
 import { sayUnknown } from "../commands/plugin.ts";
@@ -46,8 +46,10 @@ const PROMETHEUS = "prometheus";
 
 const callers = choiceArguments(
   "CALLER",
-  [...CALLERS, PROMETHEUS],
-  `${WHO}; or ${PROMETHEUS}, which reads the windows' numbers`,
+  [...INSTALLABLE, PROMETHEUS],
+  `Who takes the snapshot: ${
+    INSTALLABLE.join(", ")
+  }; or ${PROMETHEUS}, which reads the windows' numbers`,
 );
 
 /** The callers among them, each once, and whether the metrics are meant. */
@@ -110,7 +112,7 @@ Also called as: ${namesOf("post-thaw")}
     parser: fields({ caller: callerOption("Accepted for symmetry; changes nothing here") }),
     run: async () => {
       const { postThaw } = await import("../commands/post_thaw.ts");
-      return await postThaw(false);
+      return await postThaw(false, null);
     },
   }),
   define({
@@ -329,7 +331,8 @@ Examples: ${PROGRAM} verify
     brief: "Put hooks where the snapshot's caller looks for them",
     details: `
 CALLER is who takes the snapshot; ${PROGRAM} install --list shows each with its
-paths, its rules and its limits. Files that it did not create are never
+paths, its rules and its limits, and which of them a product with another name
+is. Files that it did not create are never
 overwritten (exit 22, names the file). It makes directories, sets the caller's
 switches, and prints what it cannot do itself. Safe to repeat.
 
@@ -356,7 +359,7 @@ Examples: ${PROGRAM} install vmware
       const { chosen, metrics } = chosenOf(callers);
       if (callers.length === 0) {
         await listCallers();
-        return await refuse(`No CALLER: ${CALLERS.join(", ")}, ${PROMETHEUS}.`, "install ");
+        return await refuse(`No CALLER: ${INSTALLABLE.join(", ")}, ${PROMETHEUS}.`, "install ");
       }
       const options = [...(legacy ? ["--legacy"] : []), ...(direct ? ["--direct"] : [])];
       const stray = options.find((name) =>

@@ -89,7 +89,22 @@ ${
     ])
   }
   Further words of the caller's are ignored, except --caller NAME:
-  ${CALLERS.join(", ")}.`;
+${listed(CALLERS)}.`;
+}
+
+/** How wide a plain terminal is. */
+const WIDTH = 80;
+
+/** Words with commas in lines that fit, indented. */
+function listed(words: readonly string[]): string {
+  const lines: string[] = [];
+  for (const [at, word] of words.entries()) {
+    const text = at < words.length - 1 ? `${word},` : word;
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + text.length >= WIDTH) lines.push(`  ${text}`);
+    else lines[lines.length - 1] = `${last} ${text}`;
+  }
+  return lines.join("\n");
 }
 
 /** Two columns, indented. */

@@ -1,10 +1,11 @@
 /** install: puts hooks where callers look for them, and notes what was changed. */
 import { type Caller, CALLER_TABLE, type CallerFacts } from "../callers/table.ts";
+import { PRODUCTS } from "../callers/products.ts";
 import { type InstallRequest, planInstall } from "../install/plan_install.ts";
 import type { Plan } from "../install/steps.ts";
 import { emptyReceipt, type Receipt } from "../hooks/receipt.ts";
 import { type Tree, treeAfter } from "../hooks/tree.ts";
-import { dryRunText, listText, stepsText } from "../install/text.ts";
+import { dryRunText, listText, productLines, stepsText } from "../install/text.ts";
 import { complainOf, sayAll } from "../base/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
 import { rfc3339, systemClock } from "../base/clock.ts";
@@ -92,6 +93,8 @@ export async function listCallers(): Promise<ExitCode> {
     known.installs.some(({ caller }) => caller === name);
   const list = [
     ...listText(Object.values(CALLER_TABLE), isHere, known, Deno.execPath()),
+    [],
+    ...productLines(PRODUCTS),
     [],
     ...await metricsLines(known),
   ];

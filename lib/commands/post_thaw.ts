@@ -3,6 +3,7 @@
  * became of a window whose locker is gone. Imports nothing that it does not need.
  */
 import { sleep } from "../base/sleep.ts";
+import { type Caller, CALLER_TABLE } from "../callers/table.ts";
 import { askLocker, type ControlWord } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
 import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../base/print.ts";
@@ -51,10 +52,18 @@ export type Closing =
   | { readonly kind: "no-answer"; readonly detail: string };
 
 /** Closes the window for a caller. `isAborted`: the caller gave up its snapshot. */
-export async function postThaw(isAborted: boolean): Promise<ExitCode> {
+export async function postThaw(isAborted: boolean, caller: Caller | null): Promise<ExitCode> {
   // Starts nothing but an errand of our own.
   for (const command of SYNC_PROGRAMS) Deno.permissions.revokeSync({ name: "run", command });
   beBrief();
+  const other = await windowOfAnother(caller);
+  if (other !== null) {
+    const by = other.caller === null ? "" : ` by ${other.caller}`;
+    await sayBriefly(
+      `Nothing of ${caller} to thaw: the window that is open was opened${by}, and is left open`,
+    );
+    return EXIT.ok;
+  }
   const closing = await closeFreezeWindow(isAborted);
   const last = await lastOf(closing);
   if (last === "silent") {
@@ -90,6 +99,17 @@ export async function postThaw(isAborted: boolean): Promise<ExitCode> {
     default:
       return closing satisfies never;
   }
+}
+
+/**
+ * The window that a caller must not close: it comes here though its own pre-freeze was refused, which
+ * it is while another's window is open.
+ */
+async function windowOfAnother(caller: Caller | null): Promise<WindowRecord | null> {
+  if (caller === null || !CALLER_TABLE[caller].thawsRegardless) return null;
+  if (isRefusal(privacyNow(RUN_DIRECTORY))) return null;
+  const answer = await askLocker("status", VERDICT_LIMIT_MS);
+  return answer.kind === "answered" && answer.record.caller !== caller ? answer.record : null;
 }
 
 /** The window that a thaw is for, as far as it can be known. */

@@ -6,6 +6,7 @@
 import { shellWord } from "../base/shell.ts";
 import { WAIT_FOR_SNAPSHOT } from "../base/paths.ts";
 import { type Caller, type Form, type HookFile, installCommand } from "../callers/table.ts";
+import { type BothEnds, sanoidHook, snapperHook, zreplHook } from "./volume_hooks.ts";
 
 /** What a hook is made of. */
 export interface HookParts {
@@ -18,7 +19,7 @@ export interface HookParts {
 }
 
 /** The line by which a hook of ours is known: the caller, and the version that made it. */
-const MARK = /locktables-hook ([a-z]+) ([0-9A-Za-z.+-]+)/;
+const MARK = /locktables-hook ([a-z-]+) ([0-9A-Za-z.+-]+)/;
 
 /** Who made a file, and for whom; null where it is not a hook of ours. */
 export function readMark(text: string): { caller: string; version: string } | null {
@@ -37,6 +38,12 @@ export function hookText(parts: HookParts): string {
       return `${head(parts)}${verbOfPost(parts)}${THAW}${become(parts, '"$verb"')}`;
     case "around":
       return around(parts);
+    case "snapper":
+      return `${head(parts)}${snapperHook(bothEnds(parts))}`;
+    case "sanoid":
+      return `${head(parts)}${sanoidHook(bothEnds(parts))}`;
+    case "zrepl":
+      return `${head(parts)}${zreplHook(bothEnds(parts))}`;
     case "ssm-document":
       return ssmDocument(parts);
     case "azure-config":
@@ -122,6 +129,13 @@ function becomeWithout({ caller }: HookParts, word: string): string {
 set -- "$program" ${word} --caller ${caller}
 eval "exec \\"\\$@\\"$close"
 `;
+}
+
+function bothEnds(parts: HookParts): BothEnds {
+  return {
+    freeze: `${FREEZE}${becomeWithout(parts, "pre-freeze")}`,
+    thaw: become(parts, "post-thaw"),
+  };
 }
 
 function byVerb(parts: HookParts): string {

@@ -1,6 +1,7 @@
 /** What install and uninstall do, and what there is to install, in lines for people. Pure. */
 import { octal } from "../base/mode.ts";
 import { type CallerFacts, type Form, installCommand } from "../callers/table.ts";
+import type { Product } from "../callers/products.ts";
 import type { Receipt } from "../hooks/receipt.ts";
 import type { Step } from "../hooks/tree.ts";
 import { formatDuration } from "../base/duration.ts";
@@ -54,6 +55,22 @@ export function listText(
   return [...group("On this guest:", here), [], ...group("Other callers:", others)];
 }
 
+/** Products that people know by other names, and whose hooks they run. */
+export function productLines(products: readonly Product[]): Line[] {
+  return [
+    [styled("heading", "Products, and whose hooks they run:")],
+    ...aligned(products.map(({ name, entries, condition }): Row => [
+      name,
+      `${
+        entries.map(({ caller, option }) =>
+          [caller, ...(option === null ? [] : [option])].join(" ")
+        )
+          .join(", ")
+      }${condition === null ? "" : `: ${condition}`}`,
+    ])),
+  ];
+}
+
 function callerLines(caller: CallerFacts, receipt: Receipt, program: string): Line[] {
   const installed = receipt.installs.find(({ caller: name }) => name === caller.name);
   const state = installed === undefined
@@ -66,6 +83,7 @@ function callerLines(caller: CallerFacts, receipt: Receipt, program: string): Li
   return [
     [styled("heading", caller.name), `: ${caller.title}`, ...state],
     ...[...forms.values()].flatMap((variants) => formLines(caller, variants)),
+    ...(caller.forms.length > 0 ? [] : [[`  nothing to install: docs/callers/${caller.name}.md`]]),
     ...aligned([
       ["calls", caller.calls],
       ["limits", `${caller.limits}; freeze_timeout ${formatDuration(caller.freezeTimeoutMs)}`],

@@ -49,6 +49,10 @@ function textOf({ caller, form, file }: Hook, program = PROGRAM): string {
   return hookText({ caller, form, file, program, version: "1.2.3" });
 }
 
+function isOfVolumes({ file }: Hook): boolean {
+  return VOLUME_CALLS.some(({ role }) => role === file.role);
+}
+
 /** What a shell gets of a hook; null where it gets none. */
 function scriptOf(hook: Hook, command = "pre-script", program = PROGRAM): string | null {
   const text = textOf(hook, program);
@@ -155,8 +159,8 @@ Deno.test("a hook is text that every caller takes: short lines of ASCII, LF, bel
     assert.match(text, /^[\n\x20-\x7e]+\n$/, `${hook.title}: nothing but LF and printable ASCII`);
     const script = scriptOf(hook);
     if (script === null) continue;
-    // What runs a command is read by a shell alone.
-    const limit = hook.file.role === "around" ? 4096 : 1024;
+    // What runs a command, or belongs to one caller alone, is read by a shell and by nothing else.
+    const limit = hook.file.role === "around" ? 4096 : isOfVolumes(hook) ? 2048 : 1024;
     assert.ok(script.length < limit, `${hook.title}: ${script.length} bytes`);
     assert.ok(script.startsWith("#!/bin/sh\n"), hook.title);
     assert.deepEqual(readMark(text), { caller: hook.caller, version: "1.2.3" }, hook.title);
@@ -214,6 +218,52 @@ const WORDS: Readonly<
     ["--help", "thaw"],
   ],
 };
+/** How callers of chosen volumes call, and what it means; null: the program is not started. */
+const VOLUME_CALLS: readonly {
+  readonly role: HookRole;
+  readonly args?: readonly string[];
+  readonly env?: Record<string, string>;
+  readonly before?: string;
+  readonly means: "freeze" | "thaw" | null;
+}[] = [
+  {
+    role: "snapper",
+    args: ["create-snapshot-pre", "/var/lib/mysql", "btrfs", "7"],
+    means: "freeze",
+  },
+  {
+    role: "snapper",
+    args: ["create-snapshot-post", "/var/lib/mysql", "btrfs", "7"],
+    means: "thaw",
+  },
+  { role: "snapper", args: ["create-snapshot-pre", "/etc", "btrfs", "7"], means: null },
+  { role: "snapper", args: ["create-snapshot-post", "/etc", "btrfs", "7"], means: null },
+  { role: "snapper", args: ["create-snapshot-pre", "/no-such", "btrfs", "7"], means: null },
+  { role: "snapper", args: ["create-snapshot", "/var/lib/mysql", "btrfs", "7"], means: null },
+  { role: "snapper", args: ["delete-snapshot-pre", "/var/lib/mysql", "btrfs"], means: null },
+  { role: "snapper", args: [], means: null },
+  {
+    role: "snapper",
+    before: "mkdir -p /etc/locktables; echo /etc >/etc/locktables/snapper-directories",
+    args: ["create-snapshot-pre", "/etc/ssl", "lvm(ext4)", "7"],
+    means: "freeze",
+  },
+  {
+    role: "snapper",
+    args: ["create-snapshot-pre", "/var/lib/mysql", "btrfs", "8"],
+    means: null,
+  },
+  { role: "sanoid", env: { SANOID_SCRIPT: "pre", SANOID_TARGETS: "pool/a" }, means: "freeze" },
+  { role: "sanoid", env: { SANOID_SCRIPT: "post", SANOID_PRE_FAILURE: "1" }, means: "thaw" },
+  { role: "sanoid", env: { SANOID_SCRIPT: "prune" }, means: null },
+  { role: "sanoid", means: null },
+  { role: "zrepl", env: { ZREPL_HOOKTYPE: "pre_snapshot", ZREPL_DRYRUN: "" }, means: "freeze" },
+  { role: "zrepl", env: { ZREPL_HOOKTYPE: "post_snapshot", ZREPL_DRYRUN: "" }, means: "thaw" },
+  { role: "zrepl", env: { ZREPL_HOOKTYPE: "pre_snapshot", ZREPL_DRYRUN: "true" }, means: null },
+  { role: "zrepl", env: { ZREPL_HOOKTYPE: "post_snapshot", ZREPL_DRYRUN: "true" }, means: null },
+  { role: "zrepl", means: null },
+];
+
 /** VMware's old pair gets the verb too. */
 const LEGACY_POST: readonly (readonly [string, Verb])[] = [
   ["freezeFail", "abort"],
@@ -251,6 +301,41 @@ for (const shell of SHELLS) {
             called.hadLockFile,
             means === "freeze" || means === null,
             `${what}: the lock file goes first on thaw, and on nothing else`,
+          );
+        }
+      }
+    });
+  });
+
+  Deno.test(`in ${shell.name} a hook of chosen volumes knows both ends, and leaves the rest alone`, async () => {
+    await inSandbox(shell, async (sandbox) => {
+      const leak = shell.closes === "all" ? 12 : 9;
+      for (const { role, args = [], env = {}, before = ":", means } of VOLUME_CALLS) {
+        const hook = HOOKS.find(({ file }) => file.role === role);
+        assert.ok(hook !== undefined);
+        const called = await call(sandbox, shell, hook, {
+          args,
+          env,
+          before: `${before}\nexec ${leak}</dev/zero`,
+        });
+        const what = JSON.stringify({ role, args, env });
+        // Of a volume that is not there stat itself says so.
+        if (args[1] !== "/no-such") assert.equal(called.stderr, "", what);
+        assert.equal(called.code, 0, what);
+        assert.deepEqual(
+          called.argv,
+          means === null
+            ? null
+            : [means === "freeze" ? "pre-freeze" : "post-thaw", "--caller", hook.caller],
+          what,
+        );
+        // post-thaw looks whose window it is before anything is released.
+        if (means === "thaw") assert.equal(called.hadLockFile, true, what);
+        if (means === "freeze") {
+          assert.deepEqual(
+            called.descriptors.filter((line) => Number.parseInt(line) === leak),
+            [],
+            what,
           );
         }
       }

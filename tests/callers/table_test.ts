@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { CALLER_TABLE, CALLERS, DIRECTORY_MODES } from "../../lib/callers/table.ts";
+import { CALLER_TABLE, CALLERS, DIRECTORY_MODES, INSTALLABLE } from "../../lib/callers/table.ts";
+import { PRODUCTS } from "../../lib/callers/products.ts";
 import { SYNC_PROGRAMS } from "../../lib/locker/flush.ts";
 import { INSTALL_PATHS, UNIT_PATHS } from "../../lib/callers/install_paths.ts";
 import { LOGGER, METRICS_FILES, NOTIFY_PROGRAM, parentOf } from "../../lib/base/paths.ts";
@@ -60,7 +61,7 @@ for (const { caller, form } of forms) {
 }
 
 Deno.test("what is kept or half-written never lies in a directory that a caller runs as a whole", () => {
-  const runAsAWhole = /\/(backupScripts\.d|fsfreeze-hook\.d)\/[^/]+$/;
+  const runAsAWhole = /\/(backupScripts\.d|fsfreeze-hook\.d|plugins)\/[^/]+$/;
   for (const { form } of forms) {
     for (const { keepAt } of form.files) assert.doesNotMatch(keepAt, runAsAWhole);
   }
@@ -75,8 +76,32 @@ Deno.test("every caller has one usual form, and an option chooses no two callers
   }
   for (const caller of CALLERS) {
     assert.equal(CALLER_TABLE[caller].name, caller);
-    assert.equal(CALLER_TABLE[caller].forms[0]?.option, null);
+    if (INSTALLABLE.includes(caller)) assert.equal(CALLER_TABLE[caller].forms[0]?.option, null);
   }
+});
+
+Deno.test("every caller has a page, and one without a place for hooks a recipe on it", async () => {
+  for (const caller of CALLERS) {
+    const page = await Deno.readTextFile(
+      new URL(`../../docs/callers/${caller}.md`, import.meta.url),
+    );
+    const wanted = INSTALLABLE.includes(caller)
+      ? `locktables install ${caller}`
+      : `--caller ${caller}`;
+    assert.ok(page.includes(wanted) || page.includes(`"--caller", "${caller}"`), caller);
+  }
+});
+
+Deno.test("products are entries that there are, in the order of their names", () => {
+  for (const { name, entries } of PRODUCTS) {
+    assert.ok(entries.length > 0, name);
+    for (const { caller, option } of entries) {
+      const { forms } = CALLER_TABLE[caller];
+      assert.ok(option === null || forms.some((form) => form.option === option), name);
+    }
+  }
+  const names = PRODUCTS.map(({ name }) => name);
+  assert.deepEqual(names, names.toSorted((one, other) => one.localeCompare(other)));
 });
 
 Deno.test("directories with a mode of their own are those of a hook", () => {

@@ -1,12 +1,18 @@
 /** install → freeze and thaw through the installed hook → uninstall, with the compiled program. */
 import assert from "node:assert/strict";
 import { RECEIPT_FILE } from "../../lib/base/paths.ts";
-import { type Caller, CALLER_TABLE, CALLERS, type Form } from "../../lib/callers/table.ts";
+import {
+  type Caller,
+  CALLER_TABLE,
+  CALLERS,
+  type Form,
+  INSTALLABLE,
+} from "../../lib/callers/table.ts";
 import { assertOneLine, type Guest, openGuest, until } from "../support/guest.ts";
 import { openSandbox, processesOf, type Sandbox } from "../support/sandbox.ts";
 
 /** Everything that an installation could change; the program itself is mounted there by the test. */
-const WATCHED = "/etc /opt /usr/sbin /usr/local/sbin /var/lib /var/log /root /run";
+const WATCHED = "/etc /opt /usr/sbin /usr/lib/snapper /usr/local/sbin /var/lib /var/log /root /run";
 
 /** Where also the contents are compared; elsewhere size and time tell. */
 const READ_WHOLE = "/etc /usr/local/sbin /var/lib /root /run";
@@ -25,7 +31,9 @@ async function treeOf(sandbox: Sandbox): Promise<string[]> {
 }
 
 /** How each caller starts its hook; $1 is the file, $2 what it is for. */
-const CALLS: Readonly<Record<Caller, (path: string, isFreeze: boolean) => string[]>> = {
+const CALLS: Readonly<
+  Partial<Record<Caller, (path: string, isFreeze: boolean) => string[]>>
+> = {
   vmware: (path, isFreeze) => ["bash", "-c", `"${path}" ${isFreeze ? "freeze" : "thaw"} "arg"`],
   qemu: (path, isFreeze) => [path, isFreeze ? "freeze" : "thaw"],
   veeam: (path) => ["/bin/sh", path],
@@ -40,6 +48,13 @@ const CALLS: Readonly<Record<Caller, (path: string, isFreeze: boolean) => string
   ],
   azure: (path) => ["/usr/bin/sh", path],
   google: (path) => [path, "disk-1,disk-2"],
+  snapper: (path, isFreeze) => [
+    path,
+    `create-snapshot-${isFreeze ? "pre" : "post"}`,
+    "/var/lib/mysql",
+    "btrfs",
+    "7",
+  ],
   // Called once, with the command that is run between; see freezeAndThaw.
   run: (path) => [path, "/usr/local/sbin/locktables", "status", "--json"],
 };
@@ -64,7 +79,10 @@ async function putForeign(sandbox: Sandbox, form: Form): Promise<void> {
   }
 }
 
-const forms = CALLERS.flatMap((caller) =>
+/** Installed as veeam's are, and run in volumes_test.ts. */
+const ALIKE: readonly Caller[] = ["alibaba", "sanoid", "zrepl"];
+
+const forms = CALLERS.filter((caller) => !ALIKE.includes(caller)).flatMap((caller) =>
   CALLER_TABLE[caller].forms
     .filter(({ files }) => !files.some(({ path }) => path.startsWith("/etc/qemu-ga")))
     .map((form) => ({ caller, form }))
@@ -72,7 +90,7 @@ const forms = CALLERS.flatMap((caller) =>
 
 async function freezeAndThaw(guest: Guest, caller: Caller, form: Form): Promise<void> {
   if (form.files.some(({ role }) => role === "around")) {
-    const done = await guest.sandbox.run(CALLS[caller](hookOf(form, true), true), {
+    const done = await guest.sandbox.run(CALLS[caller]?.(hookOf(form, true), true) ?? [], {
       env: { PATH: "/usr/bin:/bin" },
     });
     assert.equal(done.code, 0, done.stderr);
@@ -80,14 +98,14 @@ async function freezeAndThaw(guest: Guest, caller: Caller, form: Form): Promise<
     assert.equal((await guest.status()).last?.verdict, "application-consistent");
     return;
   }
-  const frozen = await guest.sandbox.run(CALLS[caller](hookOf(form, true), true), {
+  const frozen = await guest.sandbox.run(CALLS[caller]?.(hookOf(form, true), true) ?? [], {
     env: { PATH: "/usr/bin:/bin" },
   });
   assert.equal(frozen.code, 0, frozen.stderr);
   const { window } = await guest.status();
   assert.equal(window?.phase, "held");
   assert.equal(window.caller, caller);
-  const thawed = await guest.sandbox.run(CALLS[caller](hookOf(form, false), false), {
+  const thawed = await guest.sandbox.run(CALLS[caller]?.(hookOf(form, false), false) ?? [], {
     env: { PATH: "/usr/bin:/bin" },
   });
   assert.equal(thawed.code, 0, thawed.stderr);
@@ -99,11 +117,11 @@ Deno.test("hooks of every caller: installed, used, uninstalled, and the guest is
   const { sandbox } = guest;
   const install = (...args: string[]) => guest.locktables("install", ...args);
   try {
-    await sandbox.sh("rm -rf /var/lib/locktables");
+    await sandbox.sh("rm -rf /var/lib/locktables; mkdir /usr/lib/snapper");
     for (const { caller, form } of forms) {
       const words = form.option === null ? [caller] : [caller, form.option];
       await step.step(`${words.join(" ")}: nothing there before`, async () => {
-        if (form.needs !== null) {
+        if (caller === "qemu") {
           await sandbox.sh(`mkdir -p /etc/qemu; ${form.name === "direct" ? "" : QEMU_PACKAGE}`);
         }
         const before = await treeOf(sandbox);
@@ -131,10 +149,10 @@ Deno.test("hooks of every caller: installed, used, uninstalled, and the guest is
         const gone = await guest.locktables("uninstall", caller);
         assert.equal(gone.code, 0, gone.stderr);
         assert.deepEqual(await treeOf(sandbox), before);
-        if (form.needs !== null) await sandbox.sh("rm -rf /etc/qemu");
+        if (caller === "qemu") await sandbox.sh("rm -rf /etc/qemu");
       });
       await step.step(`${words.join(" ")}: files of somebody else's there before`, async () => {
-        if (form.needs !== null) await sandbox.sh(QEMU_PACKAGE);
+        if (caller === "qemu") await sandbox.sh(QEMU_PACKAGE);
         await putForeign(sandbox, form);
         const before = await treeOf(sandbox);
         const refused = await install(...words);
@@ -150,15 +168,15 @@ Deno.test("hooks of every caller: installed, used, uninstalled, and the guest is
         assert.equal(gone.code, 0, gone.stderr);
         assert.deepEqual(await treeOf(sandbox), before);
         for (const { path } of form.files) await sandbox.sh(`rm ${path}`);
-        if (form.needs !== null) await sandbox.sh("rm -rf /etc/qemu");
+        if (caller === "qemu") await sandbox.sh("rm -rf /etc/qemu");
       });
     }
     await step.step("all callers at once, and one after the other away", async () => {
       await sandbox.sh(QEMU_PACKAGE);
       const before = await treeOf(sandbox);
-      const done = await install(...CALLERS);
+      const done = await install(...INSTALLABLE);
       assert.equal(done.code, 0, done.stderr);
-      for (const caller of CALLERS) {
+      for (const caller of INSTALLABLE) {
         const gone = await guest.locktables("uninstall", caller);
         assert.equal(gone.code, 0, gone.stderr);
       }

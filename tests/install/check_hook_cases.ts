@@ -101,6 +101,25 @@ export const HOOK_CASES: readonly HookCase[] = [
       ln -s /usr/local/sbin/locktables /usr/sbin/pre-freeze-script`,
   },
   {
+    code: "hook-not-named",
+    name: "sanoid.conf names the hook in a comment alone",
+    given: `locktables install sanoid; mkdir -p /etc/sanoid
+      echo '# pre_snapshot_script = /etc/locktables/sanoid.sh' >/etc/sanoid/sanoid.conf`,
+    otherwise: "echo 'pre_snapshot_script = /etc/locktables/sanoid.sh' >>/etc/sanoid/sanoid.conf",
+  },
+  {
+    code: "hook-not-named",
+    name: "zrepl has no configuration",
+    given: "locktables install zrepl",
+    otherwise: "mkdir -p /etc/zrepl; echo '  path: /etc/locktables/zrepl.sh' >/etc/zrepl/zrepl.yml",
+  },
+  {
+    code: "other-method-hook",
+    name: "a plugin of snapper's beside ours",
+    given: `mkdir -p /usr/lib/snapper/plugins; locktables install snapper
+      printf '#!/bin/sh\nmysql -e "FLUSH TABLES WITH READ LOCK"\n' >/usr/lib/snapper/plugins/10-mysql`,
+  },
+  {
     code: "switch-off",
     name: "qemu-ga is not told of its hook",
     given: `${QEMU} locktables install qemu; rm /etc/qemu/qemu-ga.conf`,

@@ -6,7 +6,7 @@ import { commandsOf, pagesOf, shellBlocks } from "../support/pages.ts";
 
 testOnEachServer("every command that a page prints ends well", async ({ sandbox }) => {
   // What the package of the guest agent brings; without it `install qemu` is refused.
-  await sandbox.sh("mkdir -p /etc/qemu");
+  await sandbox.sh("mkdir -p /etc/qemu /usr/lib/snapper");
   await sandbox.writeFile("/etc/qemu/fsfreeze-hook", "#!/bin/sh\n", 0o755);
   let ran = 0;
   for (const page of await pagesOf(repositoryRoot())) {

@@ -97,8 +97,11 @@ const HIDDEN = [
   "/etc/locktables",
   "/etc/qemu",
   "/etc/qemu-ga",
+  "/etc/sanoid",
+  "/etc/zrepl",
   "/etc/tmpfiles.d/locktables.conf",
   "/etc/vmware-tools",
+  "/usr/lib/snapper",
   "/etc/waagent.conf",
   "/etc/my.cnf",
   "/etc/my.cnf.d",
@@ -130,7 +133,7 @@ cover() {
   mkdir -p "/mnt/upper$1" "/mnt/work$1"
   mount -t overlay -o "lowerdir=$1,upperdir=/mnt/upper$1,workdir=/mnt/work$1" overlay "$1"
 }
-for dir in /etc /opt /usr/sbin /var/log; do cover "$dir"; done
+for dir in /etc /opt /usr/lib /usr/sbin /var/log; do cover "$dir"; done
 # Root's alone: on a Debian of old the group staff may write there, and hooks run nothing of that.
 mkdir /mnt/program
 mount --move /usr/local/sbin /mnt/program
@@ -156,7 +159,7 @@ covered=
 for path; do
   [ -e "$path" ] || [ -L "$path" ] || continue
   case $path in
-    /etc/* | /opt/* | /usr/sbin/* | /usr/local/sbin/* | /var/log/*) ;;
+    /etc/* | /opt/* | /usr/lib/* | /usr/sbin/* | /usr/local/sbin/* | /var/log/*) ;;
     *)
       dir=\${path%/*}
       case "$covered " in
