@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs locktables: one program, PREFIX/sbin/locktables, and nothing else.
 #
-#   curl -fsSL URL/install.sh | sh
+#   curl -fsSLO URL/install.sh
 #   sh install.sh --help
 #
 # Everything stands inside one pair of braces, which a shell reads to the last byte before it runs
@@ -12,6 +12,8 @@
   VERSION=''
   SHA256=''
   BASE_URL=''
+  # The fingerprint of the OpenPGP key that SHA256SUMS is signed with; empty where it is not signed.
+  SIGNED_BY=''
 
   # What `locktables install` has changed; while it is there, hooks call the program.
   RECEIPT=/var/lib/locktables/receipt.json
@@ -31,6 +33,7 @@
   action=install
   from=''
   prefix=/usr/local
+  signed_by=''
   # What must not stay behind, once it is there.
   work=''
   staged=''
@@ -66,13 +69,18 @@
   read_options() {
     while [ $# -gt 0 ]; do
       case $1 in
-        --from | --prefix)
+        --from | --prefix | --signed-by)
           [ -n "${2-}" ] || usage_error "$1 needs a value"
-          if [ "$1" = --from ]; then from=$2; else prefix=$2; fi
+          case $1 in
+            --from) from=$2 ;;
+            --prefix) prefix=$2 ;;
+            --signed-by) signed_by=$2 ;;
+          esac
           shift
           ;;
         --from=?*) from=${1#*=} ;;
         --prefix=?*) prefix=${1#*=} ;;
+        --signed-by=?*) signed_by=${1#*=} ;;
         --uninstall) action=uninstall ;;
         --version) action=version ;;
         -h | --help) action=help ;;
@@ -85,7 +93,7 @@
 
   print_help() {
     cat <<'END'
-Usage: sh install.sh [--from FILE|DIR|URL] [--prefix DIR]
+Usage: sh install.sh [--from FILE|DIR|URL] [--prefix DIR] [--signed-by KEY]
        sh install.sh --uninstall [--prefix DIR]
        curl -fsSL URL/install.sh | sh -s -- [OPTION]...
 
@@ -97,6 +105,9 @@ written in this script.
                 either (that of a directory ends in /); default: the place of
                 the release. In a checkout the program is built instead
   --prefix DIR  install DIR/sbin/locktables; default: /usr/local
+  --signed-by KEY
+                install only what this OpenPGP key (its fingerprint) has signed;
+                default: the release's own key, checked where gpgv is here
   --uninstall   remove the program; refused while hooks call it
   --version     print the version that this script installs
   -h, --help    print this
@@ -131,13 +142,15 @@ END
     find_target
     if [ -n "$SHA256" ]; then
       wanted=$SHA256
-      if is_installed; then return; fi
+      if [ -z "$signed_by" ] && is_installed; then return; fi
       from=${from:-$BASE_URL}
       [ -n "$from" ] || fail "This install.sh has no place to download from" \
         "Give it the program: sh install.sh --from FILE, DIR or URL"
     else
       [ -z "$from" ] || fail "This install.sh carries no release checksum to verify $from with" \
         "Take the install.sh of a release, or leave --from out to build the program"
+      [ -z "$signed_by" ] || fail "This install.sh builds the program, which nobody has signed" \
+        "Take the install.sh of a release, or leave --signed-by out to build the program"
     fi
     require_writable
     make_private
@@ -152,6 +165,7 @@ END
     sha256_of "$work/locktables"
     [ "$sum" = "$wanted" ] || fail "Wrong checksum: $from is $sum, expected $wanted" \
       "Take install.sh and the program from the same release"
+    check_signature
     place_program
     printf 'Installed locktables %s: %s\n' "$version" "$target"
     print_next
@@ -280,8 +294,10 @@ END
     fail "Cannot build the program: $reason" "To see all of it: cd $checkout && $*"
   }
 
-  # Copies the program to $work, private to us before it is checked; sets `from` to where it was.
+  # Copies the program to $work, private to us before it is checked; sets `from` to where it was, and
+  # `alone` where that is a file of which it is not known what lies beside it.
   fetch_program() {
+    alone=''
     case $from in
       file://localhost/*) from=${from#file://localhost} ;;
       file:///*) from=${from#file://} ;;
@@ -291,30 +307,86 @@ END
       http://* | https://*) ;;
       *://*) fail "Cannot download from $from" "Use an http, https or file URL" ;;
       *)
-        if [ -d "$from" ]; then from=${from%/}/locktables; fi
+        if [ -d "$from" ]; then from=${from%/}/locktables; else alone=yes; fi
         [ -f "$from" ] || fail "There is no file $from" "Give --from the program or its directory"
-        reason=$(cp -- "$from" "$work/locktables" 2>&1) ||
-          fail "Cannot copy $from: ${reason##*"$newline"}" "Make it readable, or make room in $work"
+        ;;
+    esac
+    case $from in http*://*) printf 'Downloading %s\n' "$from" ;; esac
+    fetch "$from" locktables
+  }
+
+  # Copies or downloads a file to $work/$2.
+  fetch() {
+    case $1 in
+      http://* | https://*) ;;
+      *)
+        reason=$(cp -- "$1" "$work/$2" 2>&1) ||
+          fail "Cannot copy $1: ${reason##*"$newline"}" "Make it readable, or make room in $work"
         return
         ;;
     esac
-    printf 'Downloading %s\n' "$from"
     if has curl; then
       reason=$(curl -fsSL --connect-timeout "$STALL_SECONDS" \
-        --speed-limit 1 --speed-time "$STALL_SECONDS" -o "$work/locktables" "$from" 2>&1) && return 0
+        --speed-limit 1 --speed-time "$STALL_SECONDS" -o "$work/$2" "$1" 2>&1) && return 0
     elif has wget; then
       # Debian's busybox crashes on -T, and the others have a limit of their own.
       case $(wget --version 2>/dev/null) in
-        "GNU Wget"*) set -- -T "$STALL_SECONDS" -t 1 ;;
-        *) set -- ;;
+        "GNU Wget"*) stall="-T $STALL_SECONDS -t 1" ;;
+        *) stall='' ;;
       esac
-      reason=$(wget -q "$@" -O "$work/locktables" "$from" 2>&1) && return 0
+      # shellcheck disable=SC2086 # words
+      reason=$(wget -q $stall -O "$work/$2" "$1" 2>&1) && return 0
     else
-      fail "Cannot download $from: neither curl nor wget is here" \
+      fail "Cannot download $1: neither curl nor wget is here" \
         "Install one of them, or bring the file and use --from FILE"
     fi
     reason=${reason##*"$newline"}
-    fail "Cannot download $from${reason:+: $reason}" "Try again, or bring the file and use --from FILE"
+    fail "Cannot download $1${reason:+: $reason}" "Try again, or bring the file and use --from FILE"
+  }
+
+  # Whether the key that was named, or else the release's, has signed the sum of this program.
+  check_signature() {
+    key=$(printf %s "${signed_by:-$SIGNED_BY}" | sed 's/[ :]//g; y/abcdef/ABCDEF/; s/^0X//')
+    [ -n "$key" ] || return 0
+    case $key:${#key} in
+      *[!0-9A-F]*:*) key='' ;;
+      *:40 | *:64) ;;
+      *) key='' ;;
+    esac
+    [ -n "$key" ] || fail "--signed-by $signed_by is not the fingerprint of a key" \
+      "Give all of its 40 digits: gpg --show-keys locktables-release-key.gpg" 2
+    beside=${from%/*}
+    case $from in */*) ;; *) beside=. ;; esac
+    skipped=''
+    if ! has gpgv; then
+      skipped='gpgv is not here'
+    elif [ -n "$alone" ] && [ ! -f "$beside/SHA256SUMS.asc" ]; then
+      skipped="there is no $beside/SHA256SUMS.asc"
+    fi
+    if [ -n "$skipped" ]; then
+      [ -z "$signed_by" ] || fail "Cannot check the signature: $skipped" \
+        "Install gpgv, and bring SHA256SUMS, SHA256SUMS.asc and locktables-release-key.gpg as well"
+      printf 'The signature of the release was not checked: %s\n' "$skipped"
+      return 0
+    fi
+    for name in SHA256SUMS SHA256SUMS.asc locktables-release-key.gpg; do
+      fetch "$beside/$name" "$name"
+    done
+    said=$(gpgv --homedir "$work" --keyring "$work/locktables-release-key.gpg" --status-fd 1 \
+      "$work/SHA256SUMS.asc" "$work/SHA256SUMS" 2>/dev/null) || said=''
+    # The last word is the fingerprint of the whole key, whichever part of it has signed.
+    signer=$(printf '%s\n' "$said" | sed -n 's/^\[GNUPG:\] VALIDSIG .* \([0-9A-F]*\)$/\1/p')
+    [ "$signer" = "$key" ] ||
+      fail "The signature of $beside/SHA256SUMS is not good, or not of the key $key" \
+        "Do not use these files; take install.sh and the release from where you trust them"
+    case $newline$(cat "$work/SHA256SUMS")$newline in
+      *"$newline$wanted  locktables$newline"*) ;;
+      *)
+        fail "Wrong checksum: $beside/SHA256SUMS, though signed, has another program than $from" \
+          "Take install.sh and the program from the same release"
+        ;;
+    esac
+    printf 'Signed by %s\n' "$key"
   }
 
   # From $work to where it belongs, all or nothing: what runs there now is replaced, never written to.

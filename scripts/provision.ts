@@ -50,6 +50,10 @@ const TEST_PACKAGES = [
   "btrfs-progs",
   // The real journal, of which no service is started.
   "systemd",
+  // Sign a release; gpgv, which checks that, is on every Debian.
+  "gpg",
+  "gpg-agent",
+  "gpgconf",
   // Reads the manual page, and says what is wrong with it.
   "mandoc",
 ];

@@ -17,6 +17,7 @@ import type { PackageParts } from "./packages/layout.ts";
 import { buildRpm } from "./packages/rpm.ts";
 import { installPackages } from "./provision.ts";
 import { makeSbom } from "./sbom.ts";
+import { PUBLIC_KEY_FILE, readPublicKey, releaseKey, SIGNATURE_FILE, signFile } from "./sign.ts";
 import { pathExists, repositoryRoot, run, runOrFail, ScriptError, scriptMain } from "./shell.ts";
 
 /** Options of {@linkcode release}. */
@@ -27,6 +28,10 @@ export interface ReleaseOptions {
   readonly allowDirty?: boolean;
   /** Leave out the packages of Debian and RHEL, which take most of the time. */
   readonly withoutPackages?: boolean;
+  /** Sign with this key of gpg's. */
+  readonly sign?: string;
+  /** Bind install.sh to this public key, and sign nothing: to make again what another signed. */
+  readonly publicKey?: string;
   /** Another checkout than the one this script is in. */
   readonly root?: string;
   /** Where progress lines go; default: standard output. */
@@ -38,6 +43,8 @@ export interface Pin {
   readonly version: string;
   readonly sha256: string;
   readonly baseUrl?: string;
+  /** The fingerprint of the key that signs. */
+  readonly signedBy?: string;
 }
 
 /** The parts of deno.json that a release reads. */
@@ -66,6 +73,12 @@ export async function release(options: ReleaseOptions = {}): Promise<void> {
   const root = options.root ?? repositoryRoot();
   const baseUrl = options.baseUrl === undefined ? undefined : directoryUrl(options.baseUrl);
   const time = await commitTime(root, options.allowDirty ?? false);
+  // Before anything is built: a key that is missing is known at once.
+  const key = options.sign !== undefined
+    ? await releaseKey(options.sign)
+    : options.publicKey !== undefined
+    ? await readPublicKey(options.publicKey)
+    : undefined;
   const { binary, sha256, packages } = await build({ root, log });
   const config: ReleaseConfig = JSON.parse(
     await Deno.readTextFile(`${root}/deno.json`),
@@ -82,7 +95,12 @@ export async function release(options: ReleaseOptions = {}): Promise<void> {
     const write = (path: string, text: string) => Deno.writeTextFile(`${stage}/${path}`, text);
 
     const template = await Deno.readTextFile(`${root}/install.sh`);
-    const pin = { version, sha256, ...(baseUrl === undefined ? {} : { baseUrl }) };
+    const pin = {
+      version,
+      sha256,
+      ...(baseUrl === undefined ? {} : { baseUrl }),
+      ...(key === undefined ? {} : { signedBy: key.fingerprint }),
+    };
     await write("install.sh", pinInstaller(template, pin));
     for (const [shell, path] of Object.entries(COMPLETIONS)) {
       await write(path, await printed(binary, "completions", shell));
@@ -129,15 +147,22 @@ export async function release(options: ReleaseOptions = {}): Promise<void> {
       }
     }
 
+    if (key !== undefined) await Deno.writeFile(`${stage}/${PUBLIC_KEY_FILE}`, key.publicKey);
     const files = await filesBelow(stage);
     const sums = await Promise.all(
       files.map(async (path) => `${await sha256OfFile(`${stage}/${path}`)}  ${path}\n`),
     );
     await write("SHA256SUMS", sums.join(""));
+    const signed = ["SHA256SUMS"];
+    if (key !== undefined && options.sign !== undefined) {
+      await signFile(key, `${stage}/SHA256SUMS`, `${stage}/${SIGNATURE_FILE}`);
+      log(`signed   by ${key.fingerprint}`);
+      signed.push(SIGNATURE_FILE);
+    }
     // Not left to the umask of whoever makes the release.
     await Deno.chmod(stage, 0o755);
     await Deno.chmod(`${stage}/completions`, 0o755);
-    for (const path of [...files, "SHA256SUMS"]) {
+    for (const path of [...files, ...signed]) {
       await Deno.chmod(
         `${stage}/${path}`,
         path === "locktables" || path === "install.sh" ? 0o755 : 0o644,
@@ -145,7 +170,7 @@ export async function release(options: ReleaseOptions = {}): Promise<void> {
     }
     await Deno.rename(`${root}/dist`, `${scratch}/old`);
     await Deno.rename(stage, `${root}/dist`);
-    log(`release  ${root}/dist: ${[...files, "SHA256SUMS"].join(" ")}`);
+    log(`release  ${root}/dist: ${[...files, ...signed].join(" ")}`);
     if (baseUrl === undefined) {
       log("release  install.sh has no place to download from: --base-url gives it one");
     }
@@ -180,7 +205,12 @@ export async function packageParts(root: string, stage: string): Promise<Package
 
 /** The installer of one release, made of the one in the repository. */
 export function pinInstaller(template: string, pin: Pin): string {
-  const values = { VERSION: pin.version, SHA256: pin.sha256, BASE_URL: pin.baseUrl ?? "" };
+  const values = {
+    VERSION: pin.version,
+    SHA256: pin.sha256,
+    BASE_URL: pin.baseUrl ?? "",
+    SIGNED_BY: pin.signedBy ?? "",
+  };
   let text = template;
   for (const [name, value] of Object.entries(values)) {
     if (value.includes("'")) {
@@ -256,7 +286,13 @@ if (import.meta.main) {
   await scriptMain(async () => {
     // `deno task release -- --base-url x` hands the dashes on.
     const args = Deno.args[0] === "--" ? Deno.args.slice(1) : Deno.args;
-    let values: { "base-url"?: string; "allow-dirty"?: boolean; "without-packages"?: boolean };
+    let values: {
+      "base-url"?: string;
+      "allow-dirty"?: boolean;
+      "without-packages"?: boolean;
+      sign?: string;
+      "public-key"?: string;
+    };
     try {
       ({ values } = parseArgs({
         args: [...args],
@@ -264,18 +300,24 @@ if (import.meta.main) {
           "base-url": { type: "string" },
           "allow-dirty": { type: "boolean" },
           "without-packages": { type: "boolean" },
+          sign: { type: "string" },
+          "public-key": { type: "string" },
         },
       }));
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       throw new ScriptError(
-        `${error.message}. Usage: deno task release [-- [--base-url URL] [--allow-dirty] [--without-packages]]`,
+        `${error.message}. Usage: deno task release [-- [--base-url URL] [--allow-dirty] [--without-packages] [--sign KEY | --public-key FILE]]`,
       );
     }
+    const sign = values.sign ??
+      (values["public-key"] === undefined ? Deno.env.get("LOCKTABLES_SIGN_KEY") : undefined);
     await release({
       allowDirty: values["allow-dirty"] ?? false,
       withoutPackages: values["without-packages"] ?? false,
       ...(values["base-url"] === undefined ? {} : { baseUrl: values["base-url"] }),
+      ...(sign === undefined || sign === "" ? {} : { sign }),
+      ...(values["public-key"] === undefined ? {} : { publicKey: values["public-key"] }),
     });
   });
 }

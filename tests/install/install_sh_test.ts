@@ -4,9 +4,11 @@
  */
 import assert from "node:assert/strict";
 import { pinInstaller } from "../../scripts/release.ts";
+import { PUBLIC_KEY_FILE, type ReleaseKey, SIGNATURE_FILE, signFile } from "../../scripts/sign.ts";
 import { repositoryRoot, run, runOrFail, type RunResult } from "../../scripts/shell.ts";
 import { sha256OfFile } from "../../scripts/hashes.ts";
 import { VERSION } from "../../lib/base/version.ts";
+import { type Keys, withKeys } from "../support/openpgp.ts";
 import { openSandbox, type Sandbox } from "../support/sandbox.ts";
 
 interface Shell {
@@ -63,7 +65,7 @@ interface Ground {
   /** Gives the PATH a shell script in place of a program. */
   stub(name: string, script: string): Promise<void>;
   /** Makes install.sh anew, for the program that is in the release now. */
-  pin(pin: { baseUrl?: string; version?: string }): Promise<void>;
+  pin(pin: { baseUrl?: string; version?: string; signedBy?: string }): Promise<void>;
 }
 
 async function withGround(shell: Shell, test: (ground: Ground) => Promise<void>): Promise<void> {
@@ -91,7 +93,7 @@ async function withGround(shell: Shell, test: (ground: Ground) => Promise<void>)
         await Deno.remove(`${tools}/${name}`).catch(ignoreMissing);
         await Deno.writeTextFile(`${tools}/${name}`, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
       },
-      async pin({ version = "9.9.9", baseUrl }) {
+      async pin({ version = "9.9.9", baseUrl, signedBy }) {
         const template = await Deno.readTextFile(`${repositoryRoot()}/install.sh`);
         const sha256 = await sha256OfFile(`${release}/locktables`);
         await Deno.writeTextFile(
@@ -100,6 +102,7 @@ async function withGround(shell: Shell, test: (ground: Ground) => Promise<void>)
             version,
             sha256,
             ...(baseUrl === undefined ? {} : { baseUrl }),
+            ...(signedBy === undefined ? {} : { signedBy }),
           }),
         );
       },
@@ -184,8 +187,11 @@ async function withServer(
 ): Promise<void> {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
     const { pathname } = new URL(request.url);
-    if (pathname !== "/dir/locktables") return new Response("none", { status: 404 });
-    return new Response(await Deno.readFile(`${ground.release}/locktables`));
+    const name = pathname.replace(/^\/dir\/(?=[^/]+$)/, "");
+    const file = await Deno.readFile(`${ground.release}/${name}`).catch(ignoreMissing);
+    return file === undefined
+      ? new Response("none", { status: 404 })
+      : new Response(file as Uint8Array<ArrayBuffer>);
   });
   try {
     await test(`http://127.0.0.1:${server.addr.port}`);
@@ -652,6 +658,155 @@ Deno.test("install.sh: it prints its version and its options", async () => {
 });
 
 // ---------------------------------------------------------------------------------------------
+// The signature
+
+/** Signs the release of a ground anew. */
+async function signRelease({ release }: Ground, key: ReleaseKey, sums?: string): Promise<void> {
+  await Deno.remove(`${release}/${SIGNATURE_FILE}`).catch(ignoreMissing);
+  const sum = await sha256OfFile(`${release}/locktables`);
+  await Deno.writeTextFile(`${release}/SHA256SUMS`, sums ?? `${sum}  locktables\n`);
+  await Deno.writeFile(`${release}/${PUBLIC_KEY_FILE}`, key.publicKey);
+  await signFile(key, `${release}/SHA256SUMS`, `${release}/${SIGNATURE_FILE}`);
+}
+
+interface SignatureCase {
+  readonly name: string;
+  /** The release is signed by us before, and gpgv is there. */
+  readonly prepare?: (ground: Ground, keys: Keys) => Promise<void>;
+  /** Default: the release's directory. */
+  readonly from?: (ground: Ground, url: string) => string;
+  readonly signedBy?: (keys: Keys) => string;
+  /** What an installation says, or a refusal. */
+  readonly says: (keys: Keys) => RegExp;
+  readonly isRefused?: true;
+  readonly code?: number;
+}
+
+const NOT_GOOD = /The signature of \S+\/SHA256SUMS is not good, or not of the key [\dA-F]{40}\./;
+
+const SIGNATURES: readonly SignatureCase[] = [
+  {
+    name: "a directory that the release's key has signed",
+    says: ({ ours }) => new RegExp(`^Signed by ${ours.fingerprint}$`, "m"),
+  },
+  {
+    name: "a URL, by the fingerprint that the operator knows",
+    from: (_, url) => `${url}/dir/`,
+    signedBy: ({ ours }) => ours.fingerprint.toLowerCase().replaceAll(/(.{4})/g, "$1 ").trim(),
+    says: ({ ours }) => new RegExp(`^Signed by ${ours.fingerprint}$`, "m"),
+  },
+  {
+    name: "the program alone, with a word that its signature is not there",
+    prepare: ({ release, tmp }) => Deno.copyFile(`${release}/locktables`, `${tmp}/locktables`),
+    from: ({ tmp }) => `${tmp}/locktables`,
+    says: () => /^The signature of the release was not checked: there is no \S+\/SHA256SUMS\.asc$/m,
+  },
+  {
+    name: "a system without gpgv, with a word",
+    prepare: ({ tools }) => Deno.remove(`${tools}/gpgv`),
+    says: () => /^The signature of the release was not checked: gpgv is not here$/m,
+  },
+  {
+    name: "a system without gpgv, where a key is named",
+    prepare: ({ tools }) => Deno.remove(`${tools}/gpgv`),
+    signedBy: ({ ours }) => ours.fingerprint,
+    says: () => /Cannot check the signature: gpgv is not here\. Install gpgv/,
+    isRefused: true,
+  },
+  {
+    name: "the program alone, where a key is named",
+    prepare: ({ release, tmp }) => Deno.copyFile(`${release}/locktables`, `${tmp}/locktables`),
+    from: ({ tmp }) => `${tmp}/locktables`,
+    signedBy: ({ ours }) => ours.fingerprint,
+    says: () => /Cannot check the signature: there is no \S+\/SHA256SUMS\.asc\./,
+    isRefused: true,
+  },
+  {
+    name: "a directory without the signature",
+    prepare: ({ release }) => Deno.remove(`${release}/${SIGNATURE_FILE}`),
+    says: () => /Cannot copy \S+\/SHA256SUMS\.asc: /,
+    isRefused: true,
+  },
+  {
+    name: "checksums that were changed after they were signed",
+    prepare: ({ release }) =>
+      Deno.writeTextFile(`${release}/SHA256SUMS`, "x  y\n", { append: true }),
+    says: () => NOT_GOOD,
+    isRefused: true,
+  },
+  {
+    name: "a release that somebody else has signed",
+    prepare: (ground, { theirs }) => signRelease(ground, theirs),
+    says: () => NOT_GOOD,
+    isRefused: true,
+  },
+  {
+    name: "somebody else's signature beside both keys",
+    prepare: async (ground, { ours, theirs }) => {
+      await signRelease(ground, theirs);
+      await Deno.writeFile(`${ground.release}/${PUBLIC_KEY_FILE}`, ours.publicKey, {
+        append: true,
+      });
+    },
+    says: () => NOT_GOOD,
+    isRefused: true,
+  },
+  {
+    name: "a release of another key than the operator names",
+    signedBy: ({ theirs }) => theirs.fingerprint,
+    says: () => NOT_GOOD,
+    isRefused: true,
+  },
+  {
+    name: "signed checksums that have another program",
+    prepare: (ground, { ours }) => signRelease(ground, ours, `${"0".repeat(64)}  locktables\n`),
+    says: () => /Wrong checksum: \S+\/SHA256SUMS, though signed, has another program/,
+    isRefused: true,
+  },
+  {
+    name: "half a fingerprint",
+    signedBy: ({ ours }) => ours.fingerprint.slice(-16),
+    says: () => /--signed-by [\dA-F]{16} is not the fingerprint of a key\./,
+    isRefused: true,
+    code: 2,
+  },
+];
+
+Deno.test("install.sh: a signed release is checked by its key, and by the one that is named", async (step) => {
+  await withKeys(async (keys) => {
+    for (const shell of SHELLS) {
+      for (const { name, prepare, from, signedBy, says, isRefused, code } of SIGNATURES) {
+        const verb = isRefused === true ? "refuses" : "installs on or from";
+        await step.step(`${shell.name} ${verb} ${name}`, async () => {
+          await withGround(shell, async (ground) => {
+            await ground.pin({ signedBy: keys.ours.fingerprint });
+            await signRelease(ground, keys.ours);
+            await Deno.symlink("/usr/bin/gpgv", `${ground.tools}/gpgv`);
+            await ground.tool("wget");
+            await prepare?.(ground, keys);
+            await withServer(ground, async (url) => {
+              const args = ["--from", from?.(ground, url) ?? ground.release];
+              const key = signedBy?.(keys);
+              if (key !== undefined) args.push("--signed-by", key);
+              const result = await install(shell, ground, [...args, "--prefix", ground.prefix]);
+              if (isRefused === true) {
+                assertRefused(result, says(keys), code);
+                assert.deepEqual([...Deno.readDirSync(ground.prefix)], []);
+              } else {
+                await assertInstalled(ground, result);
+                assert.match(result.stdout, says(keys));
+              }
+              const left = [...Deno.readDirSync(ground.tmp)].map((entry) => entry.name);
+              assert.deepEqual(left.filter((one) => one !== "locktables"), []);
+            });
+          });
+        });
+      }
+    }
+  });
+});
+
+// ---------------------------------------------------------------------------------------------
 // A script that is cut short
 
 /**
@@ -804,6 +959,8 @@ Deno.test("install.sh: in a checkout it builds with the right deno, and says why
 
     const added = await addedTo(ground.dir, async () => {
       assertRefused(await install(env, "--from", `${checkout}/dist`), /leave --from out to build/);
+      const signed = await install(env, "--signed-by", "0".repeat(40));
+      assertRefused(signed, /leave --signed-by out to build/);
     });
     assert.deepEqual(added, []);
     await Deno.writeTextFile(

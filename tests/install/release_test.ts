@@ -13,7 +13,14 @@ import { commandsOf, manPage } from "../../scripts/man_page.ts";
 import { pinInstaller, release } from "../../scripts/release.ts";
 import { type LockFile, makeSbom, type Sbom } from "../../scripts/sbom.ts";
 import { repositoryRoot, run, runOrFail, ScriptError } from "../../scripts/shell.ts";
+import {
+  PUBLIC_KEY_FILE,
+  readPublicKey,
+  type ReleaseKey,
+  SIGNATURE_FILE,
+} from "../../scripts/sign.ts";
 import { VERSION } from "../../lib/base/version.ts";
+import { withKeys } from "../support/openpgp.ts";
 
 const COMMIT_DATE = "2026-03-04T05:06:07Z";
 
@@ -143,6 +150,27 @@ Deno.test("release: dist has what is published and nothing else, and SHA256SUMS 
   assert.equal(checked.code, 0, checked.stdout + checked.stderr);
 });
 
+/** Nothing is missing, and the key is the one that install.sh is bound to. */
+async function assertSigned(dist: string, key: ReleaseKey): Promise<void> {
+  const names = [...FILES, PUBLIC_KEY_FILE, SIGNATURE_FILE].sort();
+  const content = await contentOf(dist);
+  assert.deepEqual(Object.keys(content).sort(), names);
+  for (const name of [PUBLIC_KEY_FILE, SIGNATURE_FILE]) assert.match(content[name] ?? "", /^644 /);
+  const published = `${dist}/${PUBLIC_KEY_FILE}`;
+  await runOrFail("gpgv", [
+    ...["gpgv", "--homedir", dist, "--keyring", published],
+    ...[`${dist}/${SIGNATURE_FILE}`, `${dist}/SHA256SUMS`],
+  ]);
+  assert.match(
+    await Deno.readTextFile(`${dist}/SHA256SUMS`),
+    new RegExp(`^[\\da-f]{64} {2}${RegExp.escape(PUBLIC_KEY_FILE)}$`, "m"),
+  );
+  // Whoever makes the release again has this alone of the key.
+  assert.deepEqual(await readPublicKey(published), key);
+  const installer = await Deno.readTextFile(`${dist}/install.sh`);
+  assert.ok(installer.includes(`SIGNED_BY='${key.fingerprint}'\n`));
+}
+
 Deno.test("release: a tree that no commit has is refused, or made with a fixed time", async () => {
   const { roots: [, root] } = await releases();
   const before = await contentOf(`${root}/dist`);
@@ -156,8 +184,11 @@ Deno.test("release: a tree that no commit has is refused, or made with a fixed t
     assert.deepEqual(await contentOf(`${root}/dist`), before, "the refused one changed dist");
 
     await Deno.writeTextFile(`${root}/dist/old`, "of another release");
-    await release({ root, allowDirty: true, withoutPackages: true, log() {} });
-    assert.deepEqual(Object.keys(await contentOf(`${root}/dist`)).sort(), FILES);
+    await withKeys(async ({ ours }) => {
+      const sign = ours.fingerprint;
+      await release({ root, allowDirty: true, withoutPackages: true, sign, log() {} });
+      await assertSigned(`${root}/dist`, ours);
+    });
     const sbom: Sbom = JSON.parse(await Deno.readTextFile(`${root}/dist/locktables.cdx.json`));
     assert.equal(sbom.metadata.timestamp, "2026-01-01T00:00:00Z");
     const leftovers = [...Deno.readDirSync(`${root}/build`)].map(({ name }) => name);
