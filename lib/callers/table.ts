@@ -95,6 +95,8 @@ export interface Form {
   readonly logs: readonly string[];
   /** Whether a failing freeze keeps the caller from taking its snapshot; null: not published. */
   readonly canVeto: boolean | null;
+  /** The setting of the caller's that it needs for that; null where it needs none. */
+  readonly vetoWith: string | null;
   /** Why the form cannot be used where this path is missing; null: it can be used anywhere. */
   readonly needs: { readonly path: string; readonly otherwise: string } | null;
   /** Null where the caller finds its hooks by their place. */
@@ -123,6 +125,11 @@ export interface CallerFacts {
   readonly looksEveryMs: number | null;
   /** Its own limits, for the list. */
   readonly limits: string;
+  /**
+   * How long it waits for pre-freeze unless it is set otherwise, in milliseconds; null where no limit
+   * is known.
+   */
+  readonly limitMs: number | null;
   /** Whether filesystems are frozen between the two hooks. */
   readonly freezesFilesystems: boolean;
   /** Directories of the caller alone: install may write anywhere in them. */
@@ -160,10 +167,17 @@ function hook(path: string, role: HookRole, mode: number, keepAt = `${path}${KEP
 }
 
 /** Defaults for the optional parts of a {@linkcode Form}. */
-const PLAIN = { option: null, switches: [], logs: [], needs: null, namedIn: null } as const;
+const PLAIN = {
+  option: null,
+  switches: [],
+  logs: [],
+  vetoWith: null,
+  needs: null,
+  namedIn: null,
+} as const;
 
 /** Defaults for a caller that takes snapshots of the guest as a whole. */
-const OF_GUEST = { scope: "guest", thawsRegardless: false } as const;
+const OF_GUEST = { limitMs: null, scope: "guest", thawsRegardless: false } as const;
 
 /**
  * Defaults for a caller that snapshots chosen volumes, without a freeze: it looks for no program name
@@ -173,6 +187,7 @@ const OF_VOLUMES = {
   programs: { pre: [], post: [] },
   verbs: { pre: [], post: [] },
   looksEveryMs: null,
+  limitMs: null,
   freezesFilesystems: false,
   directories: [],
   hookAfterThawMs: null,
@@ -196,7 +211,7 @@ const VMWARE_HOOK_AFTER_THAW_MS = 10_000;
 /** open-vm-tools give all scripts 15 minutes; an operator wants an answer sooner. */
 const PATIENT_MS = 60_000;
 
-/** Cloud Assistant's limit for a command is 60 s unless set; of these scripts none is published. */
+/** No limit of these scripts is published; other clouds' agents wait for a minute. */
 const ALIBABA_MS = 50_000;
 
 /** People wait at a terminal, and zypper ends a plugin that is too slow. */
@@ -318,6 +333,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     verbs: { pre: [], post: [] },
     freezeTimeoutMs: PATIENT_MS,
     looksEveryMs: VMWARE_LOOKS_EVERY_MS,
+    limitMs: 15 * 60_000,
     limits: "15 min for everything; then TERM, and KILL 5 s later",
     freezesFilesystems: true,
     directories: ["/etc/vmware-tools"],
@@ -386,6 +402,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     verbs: { pre: [], post: [] },
     freezeTimeoutMs: PATIENT_MS,
     looksEveryMs: null,
+    limitMs: 10 * 60_000,
     limits: "10 min unless set in the job",
     freezesFilesystems: false,
     directories: [],
@@ -442,6 +459,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     verbs: { pre: ["pre-script"], post: ["post-script"] },
     freezeTimeoutMs: 8_000,
     looksEveryMs: null,
+    limitMs: 10_000,
     limits: "10 s a script unless set (120 s at most), then KILL of the process group",
     freezesFilesystems: false,
     directories: [],
@@ -469,6 +487,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     verbs: { pre: [], post: [] },
     freezeTimeoutMs: 25_000,
     looksEveryMs: null,
+    limitMs: 30_000,
     limits: "timeoutInSeconds of its configuration, 30 here; a late pre script is not killed",
     freezesFilesystems: true,
     directories: ["/etc/azure"],
@@ -499,6 +518,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     verbs: { pre: [], post: [] },
     freezeTimeoutMs: 50_000,
     looksEveryMs: null,
+    limitMs: 60_000,
     limits: "60 s a script unless set, then KILL of the script",
     freezesFilesystems: false,
     directories: ["/etc/google"],
@@ -597,15 +617,16 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     title: "sanoid, for datasets of ZFS",
     calls: "sh -c PATH, with SANOID_SCRIPT=pre or post",
     freezeTimeoutMs: SANOID_MS,
+    limitMs: 5_000,
     limits: "script_timeout, 5 s; a late pre script is not killed and goes on",
     agents: ["/usr/sbin/sanoid"],
     forms: [{
       ...PLAIN,
       name: "script",
-      brief:
-        "one script, to be named in sanoid.conf; with no_inconsistent_snapshot = yes it can stop",
+      brief: "one script, to be named in sanoid.conf",
       files: [hook(`${OWN_DIR}/sanoid.sh`, "sanoid", 0o755)],
-      canVeto: false,
+      canVeto: true,
+      vetoWith: "no_inconsistent_snapshot = yes",
       namedIn: { path: "/etc/sanoid/sanoid.conf", hook: `${OWN_DIR}/sanoid.sh` },
       told: [
         `Name it for the dataset, in /etc/sanoid/sanoid.conf: pre_snapshot_script = ${OWN_DIR}/sanoid.sh, post_snapshot_script = ${OWN_DIR}/sanoid.sh, no_inconsistent_snapshot = yes, force_post_snapshot_script = yes`,
@@ -619,6 +640,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     title: "zrepl, for datasets of ZFS",
     calls: "PATH, with ZREPL_HOOKTYPE=pre_snapshot or post_snapshot",
     freezeTimeoutMs: ZREPL_MS,
+    limitMs: 30_000,
     limits: "timeout of the hook, 30 s; then KILL of the process",
     // Only where its pre-freeze succeeded.
     thawsRegardless: false,
@@ -626,9 +648,10 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     forms: [{
       ...PLAIN,
       name: "command",
-      brief: "one script, to be named in zrepl.yml; with err_is_fatal: true it can stop",
+      brief: "one script, to be named in zrepl.yml",
       files: [hook(`${OWN_DIR}/zrepl.sh`, "zrepl", 0o755)],
-      canVeto: false,
+      canVeto: true,
+      vetoWith: "err_is_fatal: true",
       namedIn: { path: "/etc/zrepl/zrepl.yml", hook: `${OWN_DIR}/zrepl.sh` },
       told: [
         `Name it for the one dataset with the server's data, in snapshotting of /etc/zrepl/zrepl.yml: hooks: [{type: command, path: ${OWN_DIR}/zrepl.sh, err_is_fatal: true, filesystems: {"POOL/DATASET": true, "<": false}}]`,
@@ -664,6 +687,7 @@ export const CALLER_TABLE: Readonly<Record<Caller, CallerFacts>> = {
     title: "Velero, for pods of Kubernetes",
     calls: "the command of an annotation, in the server's container",
     freezeTimeoutMs: VELERO_MS,
+    limitMs: 30_000,
     limits: "timeout of the annotation, 30 s (4 h at most); a late command goes on",
     agents: [],
     forms: [],

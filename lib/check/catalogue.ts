@@ -179,6 +179,7 @@ export const CATALOGUE = {
   "performance-schema-unseen": { severity: "note", theme: "server" },
   "no-binlog": { severity: "note", theme: "server" },
   "log-in-memory": { severity: "note", theme: "server" },
+  "freeze-timeout-long": { severity: "note", theme: "hooks" },
   "several-callers": { severity: "note", theme: "hooks" },
   "no-hooks": { severity: "note", theme: "hooks" },
   "proceeds-without-lock": { severity: "note", theme: "option-file" },

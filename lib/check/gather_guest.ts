@@ -11,8 +11,9 @@ import { readReceipt } from "../hooks/receipt_file.ts";
 import { noSync, SYNC_PROGRAMS } from "../locker/flush.ts";
 import { RESERVED_BYTES } from "../locker/record_file.ts";
 import { optionFileReader } from "../options/reader.ts";
+import { callerLimitFindings } from "./caller_limit_findings.ts";
 import { fromRefusal } from "./finding.ts";
-import { type Context, type Gathered, seen } from "./gathering.ts";
+import { type Context, type Gathered, type OptionFileRead, seen } from "./gathering.ts";
 import { HOOK_DIRECTORIES, hookFindings } from "./hook_findings.ts";
 import { optionFileFindings } from "./option_file_findings.ts";
 import {
@@ -91,23 +92,34 @@ export async function gatherDirectories(context: Context): Promise<Gathered> {
   return { findings: found.flat() };
 }
 
-export function gatherHooks(): Promise<Gathered> {
+export function gatherHooks({ optionFile }: Context): Promise<Gathered> {
   const receipt = readReceipt();
   // Said of the directory already, and without a receipt nothing is known of hooks.
   if (isRefusal(receipt) && receipt.reason === "directory-untrusted") {
     return Promise.resolve({ findings: [] });
   }
   const program = Deno.execPath();
+  const callers = isRefusal(receipt) ? [] : receipt.installs.map(({ caller }) => caller);
   return Promise.resolve({
-    findings: hookFindings({
-      tree: guestTree,
-      receipt,
-      inDirectories: HOOK_DIRECTORIES.flatMap(filesIn),
-      program,
-      version: VERSION,
-      unsafe: unsafeProgram(program),
-    }),
+    findings: [
+      ...callerLimitFindings(callers, freezeTimeoutOf(optionFile)),
+      ...hookFindings({
+        tree: guestTree,
+        receipt,
+        inDirectories: HOOK_DIRECTORIES.flatMap(filesIn),
+        program,
+        version: VERSION,
+        unsafe: unsafeProgram(program),
+      }),
+    ],
   });
+}
+
+/** What the option file says, or null. */
+function freezeTimeoutOf({ options, read }: OptionFileRead): number | null {
+  return !isRefusal(read) && options.some(({ key }) => key === "freeze-timeout")
+    ? read.settings.freezeTimeoutMs
+    : null;
 }
 
 export async function gatherWindow({ now, window }: Context): Promise<Gathered> {

@@ -68,6 +68,8 @@ export function productLines(products: readonly Product[]): Line[] {
           .join(", ")
       }${condition === null ? "" : `: ${condition}`}`,
     ])),
+    ["  Of another: vmware where it takes quiesced snapshots of vSphere, qemu where it asks the"],
+    ["  QEMU guest agent, veeam where it runs scripts by their paths."],
   ];
 }
 
@@ -100,7 +102,9 @@ function formLines(caller: CallerFacts, variants: readonly Form[]): Line[] {
   if (usual === undefined) return [];
   const veto = usual.canVeto === null
     ? "what a failing freeze does is not published"
-    : `a failing freeze ${usual.canVeto ? "stops" : "does not stop"} the snapshot`;
+    : `a failing freeze ${usual.canVeto ? "stops" : "does not stop"} the snapshot${
+      usual.vetoWith === null ? "" : ` only with ${usual.vetoWith}`
+    }`;
   return [
     ["  ", styled("command", installCommand(caller.name, usual.option))],
     [`      ${usual.brief}; ${veto}`],

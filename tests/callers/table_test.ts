@@ -80,6 +80,12 @@ Deno.test("every caller has one usual form, and an option chooses no two callers
   }
 });
 
+Deno.test("pre-freeze ends before its caller gives up", () => {
+  for (const { name, limitMs, freezeTimeoutMs } of Object.values(CALLER_TABLE)) {
+    assert.ok(limitMs === null || freezeTimeoutMs < limitMs, name);
+  }
+});
+
 Deno.test("every caller has a page, and one without a place for hooks a recipe on it", async () => {
   for (const caller of CALLERS) {
     const page = await Deno.readTextFile(

@@ -108,6 +108,13 @@ export const HOOK_CASES: readonly HookCase[] = [
     otherwise: "echo 'pre_snapshot_script = /etc/locktables/sanoid.sh' >>/etc/sanoid/sanoid.conf",
   },
   {
+    code: "freeze-timeout-long",
+    name: "sanoid gives up before freeze_timeout",
+    given: `locktables install sanoid
+      printf '[locktables]\\nfreeze_timeout=10s\\n' >/root/.my.cnf`,
+    otherwise: "rm /root/.my.cnf",
+  },
+  {
     code: "hook-not-named",
     name: "zrepl has no configuration",
     given: "locktables install zrepl",
