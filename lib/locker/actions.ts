@@ -12,7 +12,7 @@ import { waitForBlockers } from "./blockers.ts";
 import type { ControlServer } from "./control_server.ts";
 import { defect } from "./defect.ts";
 import { noFreezeSeen } from "./freeze_sensor.ts";
-import { openInstances } from "./prepare.ts";
+import { prepareAgain } from "./prepare.ts";
 import { leftMs, type LockerRun } from "./run.ts";
 import { reportAfterHook, reportWindow } from "./report.ts";
 import { secure } from "./secure.ts";
@@ -36,7 +36,7 @@ export const ACTIONS: Readonly<
   async prepare(run) {
     // Clients that waited behind the attempt run before the next one.
     await sleep(run.limits.attemptPauseFactor * run.settings.lockWaitTimeoutMs);
-    if (run.window.phase === "preparing") await report(run, openInstances);
+    if (run.window.phase === "preparing") await report(run, prepareAgain);
   },
   lock,
   secure,

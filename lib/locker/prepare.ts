@@ -32,6 +32,14 @@ export async function prepareAll(run: LockerRun): Promise<Refusal | null> {
   return null;
 }
 
+/** What is done before each further attempt: its sessions are new, and what they were asked is gone. */
+export async function prepareAgain(run: LockerRun): Promise<Refusal | null> {
+  const refusal = await openInstances(run);
+  if (refusal !== null) return refusal;
+  await Promise.all(run.instances.map((instance) => instance.askMarks()));
+  return null;
+}
+
 /** What is done once: writing everything out, and a place for the record. */
 async function prepareDisk(run: LockerRun): Promise<Refusal | null> {
   const { ports, limits, settings: { freezeTimeoutMs } } = run;

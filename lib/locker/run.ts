@@ -158,6 +158,7 @@ function instanceRecord(
     volumes: volumes.filter(({ path }) => facts.dataDirectories.includes(path)),
     record_device: volumes.find(({ path }) => path === STATE_DIR)?.device ?? null,
     marks: instance.marks(),
+    transactions: instance.transactions(),
     coordinates: instance.coordinates(),
     coordinates_at_release: end?.coordinates ?? null,
     release_proof: end?.proof ?? null,

@@ -26,6 +26,7 @@ export async function secure(run: LockerRun): Promise<void> {
   };
   // Asked first, so that the servers answer while `sync` is being started.
   const reading = Promise.all(instances.map((instance) => instance.readCoordinates()));
+  const marking = Promise.all(instances.map((instance) => instance.askTransactions()));
   const writingData = flushLocked(run, advance);
   const looking = beginToSense(run).finally(() => advance(FIRST_LOOK));
   const unread = (await reading).find(isRefusal);
@@ -35,6 +36,7 @@ export async function secure(run: LockerRun): Promise<void> {
     const inexact = instance.coordinates()?.inexact ?? null;
     if (inexact?.exact_instead === null) run.warn(inexactWarning(instance.facts.name, inexact));
   }
+  await marking;
   if (run.window.phase !== "securing") return;
   const writing = run.place.commit(run.record(asPromised(run.window)));
   if (writing === null) return;

@@ -1,6 +1,7 @@
 /**
  * What an image is known by besides its coordinates. Asked before the lock, because nothing of it may
- * cost time under it, and of an image in the same words: each is the same at the lock.
+ * cost time under it, and of an image in the same words: each is the same at the lock. Only the numbers of
+ * transactions are asked for under it.
  */
 import type { ClosedBinlog, DatabaseTables, ImageMarks } from "../window/image_marks.ts";
 import { atMost } from "../base/at_most.ts";
@@ -8,6 +9,7 @@ import { driverError } from "./errors.ts";
 import { isAtLeast, type ServerVersion } from "./flavor.ts";
 import { QUERY_LIMIT_MS } from "./limits.ts";
 import { openSession, type Row, type Session, type SessionOptions } from "./session.ts";
+import { readTransactionMark } from "./transaction_mark.ts";
 
 /** A server keeps binlogs by the thousand; the newest ones tell its history from another's. */
 const BINLOGS_MOST = 20;
@@ -34,25 +36,48 @@ export const BINLOGS_STATEMENT = "SHOW /* locktables */ BINARY LOGS";
 export const NO_BINLOG = 1381;
 
 /**
- * Asks for all of it, in a session of its own, because a question that gets no answer costs its session.
- * Never rejects; null where there is no answer in time.
+ * How long the record waits under the lock for the numbers of transactions, in milliseconds: writers wait,
+ * too, and the window is as good without.
+ */
+const UNDER_LOCK_LIMIT_MS = 50;
+
+/** Marks that were answered. */
+export interface AskedMarks {
+  readonly marks: ImageMarks;
+  /** For the question under the lock, once. Never rejects; null where there is no answer in time. */
+  askTransactions(): ReturnType<typeof readTransactionMark>;
+  close(): void;
+}
+
+/**
+ * Asks for all of it, in a session of its own, because a question that gets no answer costs its session;
+ * it stays open for the one that is asked under the lock, where none is opened. Never rejects; null where
+ * there is no answer in time, and then nothing is left open.
  */
 export async function askImageMarks(
   login: Pick<SessionOptions, "socket" | "user" | "password">,
   server: ServerVersion,
-): Promise<ImageMarks | null> {
+): Promise<AskedMarks | null> {
   let session: Session | null = null;
   let isLate = false;
-  const asking = (async () => {
-    session = await openSession({ ...login, limitMs: MARKS_LIMIT_MS, onLost: () => {} });
-    return isLate ? null : await readImageMarks(session, server, COUNT_LIMIT_MS);
-  })();
   const close = () => session?.close();
-  const ended = asking.catch(() => null).finally(close);
-  const marks = await atMost(ended, MARKS_LIMIT_MS, null);
+  const asking = (async (): Promise<AskedMarks | null> => {
+    const opened = await openSession({ ...login, limitMs: MARKS_LIMIT_MS, onLost: () => {} });
+    session = opened;
+    if (isLate) return null;
+    const marks = await readImageMarks(opened, server, COUNT_LIMIT_MS);
+    const askTransactions = () =>
+      atMost(readTransactionMark(opened, server).catch(() => null), UNDER_LOCK_LIMIT_MS, null)
+        .finally(close);
+    return { marks, askTransactions, close };
+  })();
+  const asked = await atMost(asking.catch(() => null), MARKS_LIMIT_MS, null);
+  if (asked !== null) return asked;
   isLate = true;
   close();
-  return marks;
+  // A login that is under way ends later.
+  asking.finally(close).catch(() => {});
+  return null;
 }
 
 /**

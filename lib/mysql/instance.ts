@@ -10,8 +10,8 @@ import { crowdWatch } from "./crowd_watch.ts";
 import { driverError, type ErrorSubject, refusalFor } from "./errors.ts";
 import { type Capabilities, checkCapabilitiesOf } from "./flavor.ts";
 import { guardWatch, type Look } from "./guard_watch.ts";
-import type { ImageMarks } from "../window/image_marks.ts";
-import { askImageMarks } from "./image_marks.ts";
+import type { ImageMarks, TransactionMark } from "../window/image_marks.ts";
+import { type AskedMarks, askImageMarks } from "./image_marks.ts";
 import { inexactPosition } from "./image_position.ts";
 import { KEEPALIVE, keepAlive, KEEPALIVE_LIMIT_MS } from "./keepalive.ts";
 import { kill } from "./kill.ts";
@@ -73,6 +73,10 @@ export interface Instance {
   askMarks(): Promise<void>;
   /** What was answered; null before, and where there was no answer. */
   marks(): ImageMarks | null;
+  /** Asks under the lock for the numbers of transactions. Never rejects, and ends within 50 ms. */
+  askTransactions(): Promise<void>;
+  /** What was answered; null before, and where there was no answer. */
+  transactions(): TransactionMark | null;
   /**
    * Looks for sessions that would make the lock wait now, and with `mayKill` ends those that may
    * be ended. Without the PROCESS privilege only those of the own account are seen. A refusal where
@@ -134,7 +138,8 @@ export function instanceOf(opened: OpenedInstance): Instance {
   const guard = guardWatch({ ...options, name: facts.name, lockSession, control, can, crowd });
   let isLockSent = false;
   let isLockPending = false;
-  let marks: ImageMarks | null = null;
+  let asked: AskedMarks | null = null;
+  let transactions: TransactionMark | null = null;
   let held: Coordinates | null = null;
   let released: Promise<ReleaseEnd> | null = null;
   let end: ReleaseEnd | null = null;
@@ -158,6 +163,7 @@ export function instanceOf(opened: OpenedInstance): Instance {
 
   const release = async (): Promise<ReleaseEnd> => {
     life.isEnding = true;
+    asked?.close();
     stopKeepalive();
     clearInterval(watching);
     const inOrder = !isLockSent
@@ -187,9 +193,16 @@ export function instanceOf(opened: OpenedInstance): Instance {
       }),
 
     async askMarks() {
-      marks = await askImageMarks(options, facts.server);
+      asked = await askImageMarks(options, facts.server);
+      if (life.isEnding) asked?.close();
     },
-    marks: () => marks,
+    marks: () => asked?.marks ?? null,
+
+    async askTransactions() {
+      const mark = await asked?.askTransactions() ?? null;
+      transactions = mark === null ? null : { ...mark, clients_most: facts.maxConnections };
+    },
+    transactions: () => transactions,
 
     async look(mayKill) {
       try {

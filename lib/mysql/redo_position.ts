@@ -20,7 +20,7 @@ const STATUS_VARIABLES: Readonly<Record<RedoEnd, string>> = {
 };
 
 /** Needs PROCESS. */
-const BY_REPORT = "SHOW /* locktables */ ENGINE INNODB STATUS";
+export const BY_REPORT = "SHOW /* locktables */ ENGINE INNODB STATUS";
 
 /** The lines of the report. */
 const REPORT_LINES: Readonly<Record<RedoEnd, RegExp>> = {

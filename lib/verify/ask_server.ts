@@ -14,6 +14,7 @@ import { readTopology, topologyOf } from "../mysql/read_coordinates.ts";
 import { readRedoPosition } from "../mysql/redo_position.ts";
 import { factsFrom, readRights, readVariables } from "../mysql/server_facts.ts";
 import { openSession, type Row, type Session } from "../mysql/session.ts";
+import { readTransactionsNow } from "../mysql/transaction_mark.ts";
 import type { BinlogFile, ImageServer } from "./facts.ts";
 import type { StatementLog } from "./statement_log.ts";
 
@@ -121,6 +122,7 @@ async function ask(session: Session, login: Login): Promise<ImageServer | Refusa
     seesReplicas: replicas !== null,
     recovering: await recoveringOf(session),
     redoPosition: await readRedoPosition(session, server, "reached"),
+    transactions: await readTransactionsNow(session, server),
     marks: await readImageMarks(session, server, COUNT_LIMIT_MS),
     ...await logOf(session, server),
     repairs: repairs

@@ -2,6 +2,7 @@
 import type { Coordinates } from "../window/coordinates.ts";
 import type { ImageMarks } from "../window/image_marks.ts";
 import type { Flavor } from "../mysql/flavor.ts";
+import type { TransactionsNow } from "../mysql/transaction_mark.ts";
 
 /** A binlog file, as the server lists it. */
 export interface BinlogFile {
@@ -34,6 +35,8 @@ export interface ImageServer {
   readonly recovering: number | null;
   /** The end of InnoDB's redo log now; null where the server does not say. */
   readonly redoPosition: number | null;
+  /** Where InnoDB is with its transactions; null where the server does not say. */
+  readonly transactions: TransactionsNow | null;
   /** What its data are known by. */
   readonly marks: ImageMarks;
   /** Errors of InnoDB since the start; null where the server does not show its log. */

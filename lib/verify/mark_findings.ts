@@ -22,7 +22,7 @@ export function markFindings(recorded: InstanceRecord, server: ImageServer): Ver
 
 /** Said of the record alone: what has to be of one snapshot. */
 export function volumeFindings(
-  { volumes, coordinates, name: instance }: InstanceRecord,
+  { volumes, name: instance }: InstanceRecord,
 ): VerifyFinding[] {
   const byDevice = Map.groupBy(volumes, ({ device }) => device);
   if (byDevice.size <= 1) return [];
@@ -35,10 +35,6 @@ export function volumeFindings(
       "several-volumes",
       `The server's files were on ${byDevice.size} filesystems, which must be of one snapshot: ${
         list.join("; ")
-      }${
-        coordinates?.gtid["gtid_mode"] === "ON"
-          ? ""
-          : ". Data of a later moment than the binlog would not be seen: this server does not list what its data have"
       }`,
       { instance },
     ),

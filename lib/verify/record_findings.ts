@@ -64,6 +64,7 @@ function completed(record: WindowRecord): WindowRecord {
       volumes: one.volumes ?? [],
       record_device: one.record_device ?? null,
       marks: one.marks ?? null,
+      transactions: one.transactions ?? null,
       coordinates: one.coordinates === null ? null : { ...without, ...one.coordinates },
     })),
   };

@@ -3,6 +3,7 @@ import { elapsedMs, type Instant, rfc3339 } from "../base/clock.ts";
 import { shellWord } from "../base/shell.ts";
 import { type Line, type Style, styled } from "../base/styled.ts";
 import { describePosition } from "../window/coordinates.ts";
+import type { TransactionsNow } from "../mysql/transaction_mark.ts";
 import { type InstanceRecord, SCHEMA_VERSION, type WindowRecord } from "../window/record.ts";
 import type { ImageServer, Level, TableChecks } from "./facts.ts";
 import { freezeOf } from "./source_findings.ts";
@@ -97,6 +98,10 @@ export function verifyJson(report: VerifyReport) {
       coordinates: { recorded: one.recorded.coordinates, now: one.server?.coordinates ?? null },
       volumes: one.recorded.volumes,
       marks: { recorded: one.recorded.marks, now: one.server?.marks ?? null },
+      transactions: {
+        recorded: one.recorded.transactions,
+        now: transactionsNow(one.server?.transactions ?? null),
+      },
       tables: one.tables === null ? null : {
         checked: one.tables.checked,
         total: one.tables.total,
@@ -107,6 +112,10 @@ export function verifyJson(report: VerifyReport) {
       commands: waysOn(one.recorded),
     })),
   };
+}
+
+function transactionsNow(now: TransactionsNow | null) {
+  return now === null ? null : { next_id: now.nextId, taken_most: now.takenMost };
 }
 
 const HEADINGS: Readonly<Record<Weight, { readonly text: string; readonly as: Style }>> = {

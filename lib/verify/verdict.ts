@@ -40,6 +40,8 @@ export const WEIGHTS = {
   "innodb-error": "damage",
   "volume-older": "damage",
   "volume-newer": "damage",
+  "volume-seems-newer": "doubt",
+  "volume-newer-unseen": "note",
   "several-volumes": "note",
   "database-missing": "doubt",
   "tables-fewer": "note",

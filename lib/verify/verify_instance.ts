@@ -10,6 +10,7 @@ import { checkTables } from "./check_tables.ts";
 import type { ImageServer, Level } from "./facts.ts";
 import { fileFindings } from "./file_findings.ts";
 import { identityFindings, isOtherServer } from "./identity_findings.ts";
+import { laterDataFindings } from "./later_data.ts";
 import { markFindings, volumeFindings } from "./mark_findings.ts";
 import { momentFindings } from "./moment_findings.ts";
 import { positionFindings } from "./position_findings.ts";
@@ -124,6 +125,7 @@ async function verifyServer(question: InstanceQuestion, isBinlogProven: boolean)
         ...identity,
         ...positionFindings(recorded, server, { isBinlogProven, isHoldProven }),
         ...momentFindings(recorded, server),
+        ...laterDataFindings(recorded, server),
         ...markFindings(recorded, server),
         ...tableFindings(tables, level, server.seesTables, instance),
       ],

@@ -14,6 +14,16 @@ export interface DatabaseTables {
   readonly without_transactions: number;
 }
 
+/** Where InnoDB was with the numbers of its transactions, read under the lock. */
+export interface TransactionMark {
+  /** The number that the next one gets. */
+  readonly next_id: number;
+  /** Transactions that had changed rows and were not committed: recovery undoes them, and each takes a number. */
+  readonly open: number;
+  /** `max_connections`: so many clients may have begun one since, where the method lets them. */
+  readonly clients_most: number;
+}
+
 /** The marks of one server; each is null where it could not be asked, or the account may not see it. */
 export interface ImageMarks {
   /** The newest of them, oldest first; empty without a binlog. */

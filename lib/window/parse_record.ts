@@ -5,7 +5,7 @@
  */
 import type { Place } from "../base/look.ts";
 import type { InexactPosition } from "./coordinates.ts";
-import type { ClosedBinlog, DatabaseTables, ImageMarks } from "./image_marks.ts";
+import type { ClosedBinlog, DatabaseTables, ImageMarks, TransactionMark } from "./image_marks.ts";
 import { SCHEMA_VERSION, type WindowRecord } from "./record.ts";
 import type { Phase } from "./window.ts";
 import { OUTCOMES, type Reason, type ReleaseProof, VERDICTS } from "./verdict.ts";
@@ -98,6 +98,12 @@ const isMarks = shaped<ImageMarks>({
   system_tables_made_at: orNull(isTime),
 });
 
+const isTransactionMark = shaped<TransactionMark>({
+  next_id: isNumber,
+  open: isNumber,
+  clients_most: isNumber,
+});
+
 const isInstance = shaped<WindowRecord["instances"][number]>({
   name: isText,
   flavor: isText,
@@ -112,11 +118,12 @@ const isInstance = shaped<WindowRecord["instances"][number]>({
   method: isText,
   method_reason: isText,
   data_directories: listOf(isText),
-  // A record of an earlier build does not have these four.
+  // A record of an earlier build does not have these five.
   innodb_lsn: (value) => orNull(isNumber)(value ?? null),
   volumes: (value) => value === undefined || listOf(isPlace)(value),
   record_device: (value) => orNull(isText)(value ?? null),
   marks: (value) => orNull(isMarks)(value ?? null),
+  transactions: (value) => orNull(isTransactionMark)(value ?? null),
   coordinates: orNull(isCoordinates),
   coordinates_at_release: orNull(isPosition),
   release_proof: orNull(oneOf(PROOFS)),

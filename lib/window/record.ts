@@ -5,7 +5,7 @@
 import type { Coordinates } from "./coordinates.ts";
 import { elapsedMs, type Instant, plus, rfc3339 } from "../base/clock.ts";
 import type { Place } from "../base/look.ts";
-import type { ImageMarks } from "./image_marks.ts";
+import type { ImageMarks, TransactionMark } from "./image_marks.ts";
 import { type Phase, type Window } from "./window.ts";
 import {
   instanceVerdict,
@@ -46,6 +46,8 @@ export interface InstanceRecord {
   readonly record_device: string | null;
   /** What else an image of it is known by; null where it was not asked. */
   readonly marks: ImageMarks | null;
+  /** Where InnoDB was with its transactions under the lock; null where it was not asked. */
+  readonly transactions: TransactionMark | null;
   /** At the lock: what a restore of the image starts from. */
   readonly coordinates: Coordinates | null;
   /** Just before the release. */

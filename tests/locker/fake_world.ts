@@ -9,6 +9,7 @@ import { runLocker } from "../../lib/locker/loop.ts";
 import type { LockerPorts } from "../../lib/locker/ports.ts";
 import type { LockerMessage } from "../../lib/locker/freeze_protocol.ts";
 import { ALONE, type Coordinates } from "../../lib/window/coordinates.ts";
+import type { ImageMarks, TransactionMark } from "../../lib/window/image_marks.ts";
 import { parseVersion } from "../../lib/mysql/flavor.ts";
 import type { Look } from "../../lib/mysql/guard_watch.ts";
 import type { Instance, InstanceOptions } from "../../lib/mysql/instance.ts";
@@ -271,6 +272,8 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
     const name = server.name ?? `server${at}`;
     let held: Coordinates | null = null;
     let end: ReleaseEnd | null = null;
+    let marks: ImageMarks | null = null;
+    let transactions: TransactionMark | null = null;
     let releasing: Promise<ReleaseEnd> | null = null;
     const breaking = (where: FakeServer["breaksAt"]) => {
       if (server.breaksAt === where) throw new Error(`broken ${where}`);
@@ -302,8 +305,16 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
         held = { ...ALONE, inexact: null, log_bin: true, file: "binlog.1", position: 4, gtid: {} };
         return held;
       },
-      askMarks: () => Promise.resolve(),
-      marks: () => null,
+      // deno-lint-ignore require-await
+      async askMarks() {
+        marks = { closed_binlogs: [], databases: [], system_tables_made_at: null };
+      },
+      marks: () => marks,
+      // deno-lint-ignore require-await
+      async askTransactions() {
+        transactions = marks === null ? null : { next_id: 4711, open: 0, clients_most: 151 };
+      },
+      transactions: () => transactions,
       coordinates: () => held,
       release() {
         releasing ??= (async () => {

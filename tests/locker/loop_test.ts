@@ -319,7 +319,11 @@ const ORDERINGS: readonly Ordering[] = [
     },
     ends: { ...GOOD, attempts: 2 },
     told: HELD,
-    also: ({ log }) => assert.equal(log.filter((entry) => entry === "open server0").length, 2),
+    also: ({ log }, record) => {
+      assert.equal(log.filter((entry) => entry === "open server0").length, 2);
+      // Its sessions are new ones.
+      assert.equal(record.instances[0]?.transactions?.next_id, 4711);
+    },
   },
   {
     name: "a lock that is never granted",

@@ -68,6 +68,31 @@ export async function copyImage(image: Image): Promise<Image> {
   return { dir, datadir: `${dir}/mysql`, record: `${dir}/locktables/record.json` };
 }
 
+/** An image with the record of another one. */
+export async function withRecordOf(image: Image, other: Image): Promise<Image> {
+  const copy = await copyImage(image);
+  await Deno.copyFile(other.record, copy.record);
+  return copy;
+}
+
+/** The data of one image with the binlog and the record of another: two volumes of two moments. */
+export async function withBinlogOf(data: Image, binlog: Image): Promise<Image> {
+  const copy = await withRecordOf(data, binlog);
+  for (
+    const { datadir, isCopied } of [
+      { datadir: copy.datadir, isCopied: false },
+      { datadir: binlog.datadir, isCopied: true },
+    ]
+  ) {
+    for await (const { name } of Deno.readDir(datadir)) {
+      if (!name.startsWith("binlog.")) continue;
+      if (isCopied) await Deno.copyFile(`${datadir}/${name}`, `${copy.datadir}/${name}`);
+      else await Deno.remove(`${datadir}/${name}`);
+    }
+  }
+  return copy;
+}
+
 /** Removes an image. */
 export async function removeImage(image: Image): Promise<void> {
   await Deno.remove(image.dir, { recursive: true });

@@ -582,11 +582,6 @@ Deno.test("files on several filesystems have to be of one snapshot, which is sai
   const two = recordedServer({ volumes: [place("/data", "8:1"), place("/log", "8:17")] });
   assert.deepEqual(volumeFindings(one), []);
   assert.match(volumeFindings(two)[0]?.title ?? "", /\/data \(8:1\); \/log on \/log \(8:17\)/);
-  const withGtids = { ...two, coordinates: coordinates({ gtid: MYSQL_GTID }) };
-  for (const [recorded, isUnseen] of [[two, true], [withGtids, false]] as const) {
-    const title = volumeFindings(recorded)[0]?.title ?? "";
-    assert.equal(/later moment than the binlog would not be seen/.test(title), isUnseen);
-  }
 });
 
 Deno.test("damage counts before doubt, and doubt before a difference", () => {

@@ -15,12 +15,13 @@ import {
   restore,
   showImage,
   takeImage,
+  withBinlogOf,
 } from "../support/image.ts";
 import { mariadbPlugins } from "../support/mariadb_plugins.ts";
 import { ask, openNodeGuest } from "../support/node_guest.ts";
 import { caughtUp, startReplica, startSource } from "../support/replica.ts";
 import { openSandbox, type Sandbox } from "../support/sandbox.ts";
-import { discard, type Server, type ServerKind, startServer } from "../support/server.ts";
+import { connect, discard, type Server, type ServerKind, startServer } from "../support/server.ts";
 
 interface Kind {
   readonly name: string;
@@ -28,6 +29,8 @@ interface Kind {
   readonly args?: readonly string[];
   /** Whether only the source's verdict makes an image more than unknown. */
   readonly needsVerdict?: boolean;
+  /** Whether data that are later than their binlog are looked at, too. */
+  readonly hasLaterData?: boolean;
 }
 
 const KINDS: readonly Kind[] = [
@@ -38,6 +41,7 @@ const KINDS: readonly Kind[] = [
     name: "MySQL without GTIDs",
     kind: "mysql",
     args: ["--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"],
+    hasLaterData: true,
   },
   {
     name: "MariaDB without a binlog",
@@ -48,7 +52,7 @@ const KINDS: readonly Kind[] = [
   { name: "MySQL without a binlog", kind: "mysql", args: ["--skip-log-bin"], needsVerdict: true },
 ];
 
-for (const { name, kind, args = [], needsVerdict = false } of KINDS) {
+for (const { name, kind, args = [], needsVerdict = false, hasLaterData = false } of KINDS) {
   Deno.test(`an image of ${name} is as promised, and a later copy is not`, async () => {
     const server = await startServer(kind, { args });
     const guest = await guestOf(server, await openSandbox());
@@ -59,15 +63,18 @@ for (const { name, kind, args = [], needsVerdict = false } of KINDS) {
     assert.equal((await guest.locktables("post-thaw")).code, 0);
     const { stdout: status } = await guest.locktables("status", "--json");
     await fill(server);
+    if (hasLaterData) await fillMuch(server);
     const later = await takeImage(server, guest.sandbox);
     await guest.close();
-    const { marks } = JSON.parse(await Deno.readTextFile(image.record)).instances[0];
+    const { marks, transactions } = JSON.parse(await Deno.readTextFile(image.record)).instances[0];
     const shop = marks.databases?.find((one: { name: string }) => one.name === "shop") ?? null;
     // 5.6 cannot bound the question.
     const tables = { name: "shop", tables: 2, without_transactions: 1 };
     assert.deepEqual(shop, kind === "mysql-5.6" ? null : tables, JSON.stringify(marks));
     assert.equal(marks.system_tables_made_at === null, server.flavor === "mysql");
     assert.deepEqual(marks.closed_binlogs, []);
+    assert.ok(transactions.next_id > 0 && transactions.clients_most > 0);
+    assert.equal(transactions.open, 0);
     try {
       await expectVerdict(kind, image, args, {
         status: needsVerdict ? status : null,
@@ -77,6 +84,14 @@ for (const { name, kind, args = [], needsVerdict = false } of KINDS) {
       // With the record of the lock and the source's good word: still not.
       await Deno.copyFile(image.record, later.record);
       await expectVerdict(kind, later, args, { status, verdict: "recoverable" });
+      if (!hasLaterData) return;
+      const mixed = await withBinlogOf(later, image);
+      await expectVerdict(kind, mixed, args, {
+        status: null,
+        verdict: "unknown",
+        codes: ["volume-seems-newer"],
+      });
+      await removeImage(mixed);
     } finally {
       await removeImage(image);
       await removeImage(later);
@@ -260,6 +275,13 @@ async function fill(server: Server): Promise<void> {
     await ask(server, "INSERT INTO shop.words (word) VALUES (REPEAT('word', 20))");
     await ask(server, "INSERT INTO shop.orders VALUES ()");
   }
+}
+
+/** MySQL has every 256th number of a transaction on disk, and each of these takes one. */
+async function fillMuch(server: Server): Promise<void> {
+  const session = await connect(server);
+  for (let at = 0; at < 270; at += 1) await session.query("INSERT INTO shop.orders VALUES ()");
+  await session.close();
 }
 
 const REPLICAS: readonly (readonly [name: string, kind: "mariadb" | "mysql", gtid: boolean])[] = [

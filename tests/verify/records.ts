@@ -81,6 +81,7 @@ export function imageServer(change: Partial<ImageServer> = {}): ImageServer {
     seesReplicas: true,
     recovering: 0,
     redoPosition: null,
+    transactions: null,
     marks: { closed_binlogs: null, databases: null, system_tables_made_at: null },
     innodbErrors: [],
     recoveryMs: null,

@@ -21,6 +21,7 @@ export const INSTANCE: InstanceRecord = {
   volumes: [],
   record_device: null,
   marks: null,
+  transactions: null,
   coordinates: {
     inexact: null,
     ...ALONE,

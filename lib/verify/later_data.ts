@@ -1,0 +1,166 @@
+/**
+ * Whether the data of an image are of a later moment than its binlog, where no GTIDs in the data show it:
+ * on MariaDB, and on MySQL without GTIDs. InnoDB numbers its transactions, and its data know how far it got.
+ * What later data is not told from is what a good image may have: numbers that were given under the lock,
+ * that recovery took, and that others took since the start. Pure.
+ */
+import type { TransactionMark } from "../window/image_marks.ts";
+import type { InstanceRecord } from "../window/record.ts";
+import { SEALED_HEADER_BYTES } from "./binlog_walk.ts";
+import type { ImageServer } from "./facts.ts";
+import { differenceOfLists } from "./gtid_set.ts";
+import { found, type VerifyFinding } from "./verdict.ts";
+
+/**
+ * What a transaction takes: a number when it begins to change rows, and one when it commits or is undone.
+ * On MySQL one that only inserts takes no second.
+ */
+const OF_ONE = 2;
+
+/**
+ * What MariaDB adds to the numbers of an image by itself: 2 to 4 when it starts, more where it writes
+ * statistics of tables while the lock is held, which takes 3 for each.
+ */
+const MARIADB_OWN = 12;
+
+/** MySQL has on disk only every 256th number that it gave, and goes on 512 after it. */
+const MYSQL_STEP = 256;
+const MYSQL_SKIP = 512;
+
+/** What MySQL writes by itself while the lock is held: statistics of tables, too. */
+const MYSQL_OWN = 12;
+
+/** What MySQL takes when it starts, at most; 9.7 takes 12, and 5.6 takes 5. */
+const MYSQL_START = 128;
+
+/** A binlog file in which nothing was written yet is no longer, but for the GTIDs of before it. */
+const EMPTY_BINLOG_BYTES = 512;
+
+/** What the numbers say. */
+type Told =
+  /** The data have `reach`; recorded and not committed is no more than `most`. */
+  | { readonly kind: "later"; readonly reach: number; readonly most: number }
+  /** Nothing; so many later transactions would not be seen. */
+  | { readonly kind: "not-seen"; readonly unseenMost: number }
+  | { readonly kind: "unknown"; readonly why: string };
+
+/** What is to be said of it. */
+export function laterDataFindings(recorded: InstanceRecord, server: ImageServer): VerifyFinding[] {
+  const { name: instance, coordinates: then } = recorded;
+  if (then === null || then.file === null || then.gtid["gtid_mode"] === "ON") return [];
+  // A binlog that is later itself, or shorter, or not there, is another finding.
+  const file = server.binlogs?.find(({ name }) => name === then.file);
+  if (file !== undefined && bytesOf(file) !== then.position) return [];
+  const told = tell(recorded, server);
+  switch (told.kind) {
+    case "later":
+      return [
+        found(
+          "volume-seems-newer",
+          `InnoDB's data have transaction numbers up to ${told.reach}; under the lock it was at ${recorded.transactions?.next_id}, and up to ${told.most} could be explained: the data seem to be of a later moment than the binlog, which ends at ${then.file}:${then.position}${
+            server.flavor === "mariadb"
+              ? ". The line that starts with 'Last binlog file' in the error log of the first start on the image says it exactly: a later position proves it, and none that is later refutes it"
+              : ""
+          }`,
+          {
+            instance,
+            remedy: server.flavor === "mariadb"
+              ? "journalctl -u mariadb --grep='Last binlog file'"
+              : null,
+          },
+        ),
+      ];
+    case "not-seen":
+      return ofSeveralVolumes(
+        recorded,
+        `Data of a later moment than the binlog were not seen; up to ${told.unseenMost} transactions of a later moment would not be`,
+      );
+    case "unknown":
+      return ofSeveralVolumes(
+        recorded,
+        `Data of a later moment than the binlog would not be seen: ${told.why}`,
+      );
+    default:
+      return told satisfies never;
+  }
+}
+
+/** What is of one filesystem is of one moment. */
+function ofSeveralVolumes({ name, volumes }: InstanceRecord, title: string): VerifyFinding[] {
+  return new Set(volumes.map(({ device }) => device)).size <= 1
+    ? []
+    : [found("volume-newer-unseen", title, { instance: name })];
+}
+
+function tell(recorded: InstanceRecord, server: ImageServer): Told {
+  const { transactions: then } = recorded;
+  const { transactions: now } = server;
+  const unknown = (why: string): Told => ({ kind: "unknown", why });
+  if (then === null) return unknown("the record does not have InnoDB's transaction numbers");
+  if (now === null) return unknown("the account may not see InnoDB's transaction numbers");
+  if (server.version !== recorded.version) {
+    return unknown("another version may have taken transaction numbers when it began");
+  }
+  if (server.recovering !== 0) return unknown("recovery is not over");
+  const written = sinceStart(recorded, server);
+  if (written !== null) return unknown(written);
+  return server.flavor === "mariadb"
+    ? ofMariadb(then, recorded.method === "backup-stage", now)
+    : ofMysql(then, now);
+}
+
+/** Every number that is on disk counts there, and a start goes on with the next one. */
+function ofMariadb(
+  { next_id, open, clients_most }: TransactionMark,
+  goesOn: boolean,
+  { nextId, takenMost }: NonNullable<ImageServer["transactions"]>,
+): Told {
+  // BACKUP STAGE lets clients change rows, and not commit; recovery takes a number to undo each.
+  const underLock = open + (goesOn ? OF_ONE * clients_most : 0);
+  const most = next_id + MARIADB_OWN + underLock;
+  const reach = nextId - takenMost;
+  return reach > most ? { kind: "later", reach, most } : {
+    kind: "not-seen",
+    unseenMost: Math.floor((MARIADB_OWN + underLock + takenMost) / OF_ONE),
+  };
+}
+
+/** The least number that can have been on disk, against the most. */
+function ofMysql(
+  { next_id, open }: TransactionMark,
+  { nextId, takenMost }: NonNullable<ImageServer["transactions"]>,
+): Told {
+  const taken = MYSQL_START + OF_ONE * open + takenMost;
+  const reach = MYSQL_STEP * Math.ceil((nextId - MYSQL_SKIP - taken) / MYSQL_STEP);
+  const most = MYSQL_STEP * Math.floor((next_id + MYSQL_OWN) / MYSQL_STEP);
+  return reach > most ? { kind: "later", reach, most } : {
+    kind: "not-seen",
+    unseenMost: most + MYSQL_STEP + Math.max(0, taken - MYSQL_STEP) - next_id - 1,
+  };
+}
+
+/** What has taken numbers since the start on the image that cannot be told from later data; or null. */
+function sinceStart(recorded: InstanceRecord, server: ImageServer): string | null {
+  const { file, gtid: was = {} } = recorded.coordinates ?? {};
+  const { binlogs, coordinates: { gtid: is, replicas } } = server;
+  if (binlogs === null) return "the account may not see the binlog files";
+  const at = binlogs.findIndex(({ name }) => name === file);
+  if (!server.logBin || at < 0) return "the server does not show the recorded binlog file";
+  const [first, ...further] = binlogs.slice(at + 1);
+  if (first === undefined || further.length > 0) {
+    return "the server was started more than once on the image, or has begun another binlog file";
+  }
+  if (replicas.some(({ sql_running }) => sql_running === "Yes")) {
+    return "the server goes on as a replica";
+  }
+  const isEmpty = server.flavor === "mariadb"
+    ? differenceOfLists(was["gtid_binlog_pos"] ?? "", is["gtid_binlog_pos"] ?? "")?.more === ""
+    : bytesOf(first) <= EMPTY_BINLOG_BYTES + (is["gtid_executed"] ?? "").length;
+  return isEmpty ? null : "the server has written since it was started on the image";
+}
+
+function bytesOf(
+  { bytes, isEncrypted }: { readonly bytes: number; readonly isEncrypted: boolean },
+) {
+  return isEncrypted ? bytes - SEALED_HEADER_BYTES : bytes;
+}
