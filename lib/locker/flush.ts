@@ -37,7 +37,10 @@ function start(args: string[]): Flush {
         clearEnv: true,
         cwd: "/",
       }).spawn();
-      return { done: resultOf(program, child), abandon: () => killQuietly(child) };
+      let isOver = false;
+      const done = resultOf(program, child).finally(() => isOver = true);
+      // At the release, too: to kill one that has ended takes as long as the release itself.
+      return { done, abandon: () => isOver || killQuietly(child) };
     } catch (error) {
       failure ??= cannotStart(program, error);
     }
