@@ -64,6 +64,8 @@ export async function reserveRecord(): Promise<ReservedRecord | Refusal> {
     await discard();
     return unusable(RESERVED_FILE, "create", error);
   }
+  // The pattern in it is compiled at the first call, which is not to be the one under the lock.
+  plainJson(null);
   const place = file;
   const close = () => {
     place.close();
