@@ -36,10 +36,10 @@ export const BINLOGS_STATEMENT = "SHOW /* locktables */ BINARY LOGS";
 export const NO_BINLOG = 1381;
 
 /**
- * How long the record waits under the lock for the numbers of transactions, in milliseconds: writers wait,
- * too, and the window is as good without.
+ * How long the record waits under the lock for the numbers of transactions, in milliseconds. They come in
+ * less than one, beside coordinates and `sync`; writers wait, too, and the window is as good without.
  */
-const UNDER_LOCK_LIMIT_MS = 50;
+const UNDER_LOCK_LIMIT_MS = 500;
 
 /** Marks that were answered. */
 export interface AskedMarks {

@@ -73,7 +73,7 @@ export interface Instance {
   askMarks(): Promise<void>;
   /** What was answered; null before, and where there was no answer. */
   marks(): ImageMarks | null;
-  /** Asks under the lock for the numbers of transactions. Never rejects, and ends within 50 ms. */
+  /** Asks under the lock for the numbers of transactions. Never rejects, and ends within half a second. */
   askTransactions(): Promise<void>;
   /** What was answered; null before, and where there was no answer. */
   transactions(): TransactionMark | null;

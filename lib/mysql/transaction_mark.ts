@@ -49,6 +49,8 @@ export interface TransactionsNow {
   readonly nextId: number;
   /** How many numbers others may have taken since the start without a trace in the binlog, at most. */
   readonly takenMost: number;
+  /** Tables whose statistics the server has written by itself since the lock; null where they are not seen. */
+  readonly statisticsWritten: number | null;
 }
 
 /** Counters of a server since its start. Not every server has all of them. */
@@ -64,10 +66,20 @@ const COUNTERS = [
 
 const IN_COUNTERS = `WHERE Variable_name IN ('${COUNTERS.join("', '")}')`;
 
-/** Asked on an image. */
+/**
+ * Ten seconds after much of a table was changed its statistics are written, under a lock, too. The server
+ * keeps whole seconds: some of the second before the lock are counted with them.
+ */
+function statisticsStatement(lockedMs: number): string {
+  return `SELECT /* locktables */ COUNT(*) AS n FROM mysql.innodb_table_stats
+ WHERE last_update >= FROM_UNIXTIME(${Math.floor(lockedMs / 1_000)})`;
+}
+
+/** Asked on an image whose lock was taken at this moment. */
 export async function readTransactionsNow(
   session: Session,
   server: ServerVersion,
+  lockedMs: number,
 ): Promise<TransactionsNow | null> {
   const mark = await readTransactionMark(session, server);
   if (mark === null) return null;
@@ -78,7 +90,12 @@ export async function readTransactionsNow(
     await rowsOf(session, `SHOW /* locktables */ SESSION STATUS ${IN_COUNTERS}`),
   );
   if (all.size === 0) return null;
-  return { nextId: mark.next_id, takenMost: takenMost(all, own.get("Com_select") ?? 0) };
+  const [statistics] = await rowsOf(session, statisticsStatement(lockedMs));
+  return {
+    nextId: mark.next_id,
+    takenMost: takenMost(all, own.get("Com_select") ?? 0),
+    statisticsWritten: statistics === undefined ? null : Number(statistics["n"]),
+  };
 }
 
 /**

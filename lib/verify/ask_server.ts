@@ -64,10 +64,14 @@ export async function openLogged(login: Login, log: StatementLog): Promise<Sessi
   return log.watch(session);
 }
 
-/** Logs in and asks everything but the tables. Nothing is left open on a refusal. */
+/**
+ * Logs in and asks everything but the tables. Nothing is left open on a refusal.
+ * @param lockedMs when the image's lock was taken
+ */
 export async function askServer(
   login: Login,
   log: StatementLog,
+  lockedMs: number,
 ): Promise<AskedServer | Refusal> {
   let session: Session;
   try {
@@ -76,7 +80,7 @@ export async function askServer(
     return refusalFor(error, `Cannot log in as ${login.user}`, { ...login, server: null });
   }
   try {
-    const server = await ask(session, login);
+    const server = await ask(session, login, lockedMs);
     if (isRefusal(server)) session.close();
     return isRefusal(server) ? server : { server, session, statements: log };
   } catch (error) {
@@ -85,7 +89,11 @@ export async function askServer(
   }
 }
 
-async function ask(session: Session, login: Login): Promise<ImageServer | Refusal> {
+async function ask(
+  session: Session,
+  login: Login,
+  lockedMs: number,
+): Promise<ImageServer | Refusal> {
   const [variables, rights] = [await readVariables(session), await readRights(session)];
   const facts = factsFrom({ ...login, name: "" }, variables, session.id);
   if (isRefusal(facts)) return facts;
@@ -122,7 +130,7 @@ async function ask(session: Session, login: Login): Promise<ImageServer | Refusa
     seesReplicas: replicas !== null,
     recovering: await recoveringOf(session),
     redoPosition: await readRedoPosition(session, server, "reached"),
-    transactions: await readTransactionsNow(session, server),
+    transactions: await readTransactionsNow(session, server, lockedMs),
     marks: await readImageMarks(session, server, COUNT_LIMIT_MS),
     ...await logOf(session, server),
     repairs: repairs

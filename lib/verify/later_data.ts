@@ -4,6 +4,7 @@
  * What later data is not told from is what a good image may have: numbers that were given under the lock,
  * that recovery took, and that others took since the start. Pure.
  */
+import type { TransactionsNow } from "../mysql/transaction_mark.ts";
 import type { TransactionMark } from "../window/image_marks.ts";
 import type { InstanceRecord } from "../window/record.ts";
 import { SEALED_HEADER_BYTES } from "./binlog_walk.ts";
@@ -18,16 +19,19 @@ import { found, type VerifyFinding } from "./verdict.ts";
 const OF_ONE = 2;
 
 /**
- * What MariaDB adds to the numbers of an image by itself: 2 to 4 when it starts, more where it writes
- * statistics of tables while the lock is held, which takes 3 for each.
+ * What MariaDB adds to the numbers of an image by itself: 2 to 4 when it starts, and some for what is not
+ * known.
  */
 const MARIADB_OWN = 12;
+
+/** What writing the statistics of a table takes: 2 on MariaDB 10.11, 4 on 10.5 and on MySQL 5.6. */
+const OF_STATISTICS = 4;
 
 /** MySQL has on disk only every 256th number that it gave, and goes on 512 after it. */
 const MYSQL_STEP = 256;
 const MYSQL_SKIP = 512;
 
-/** What MySQL writes by itself while the lock is held: statistics of tables, too. */
+/** What MySQL takes by itself while the lock is held, for what is not known. */
 const MYSQL_OWN = 12;
 
 /** What MySQL takes when it starts, at most; 9.7 takes 12, and 5.6 takes 5. */
@@ -101,22 +105,29 @@ function tell(recorded: InstanceRecord, server: ImageServer): Told {
   if (server.version !== recorded.version) {
     return unknown("another version may have taken transaction numbers when it began");
   }
+  if (now.statisticsWritten === null) return unknown("the account may not see InnoDB's statistics");
   if (server.recovering !== 0) return unknown("recovery is not over");
   const written = sinceStart(recorded, server);
   if (written !== null) return unknown(written);
   return server.flavor === "mariadb"
-    ? ofMariadb(then, recorded.method === "backup-stage", now)
-    : ofMysql(then, now);
+    ? ofMariadb(
+      then,
+      recorded.method === "backup-stage",
+      now,
+      OF_STATISTICS * now.statisticsWritten,
+    )
+    : ofMysql(then, now, OF_STATISTICS * now.statisticsWritten);
 }
 
 /** Every number that is on disk counts there, and a start goes on with the next one. */
 function ofMariadb(
   { next_id, open, clients_most }: TransactionMark,
   goesOn: boolean,
-  { nextId, takenMost }: NonNullable<ImageServer["transactions"]>,
+  { nextId, takenMost }: TransactionsNow,
+  statistics: number,
 ): Told {
   // BACKUP STAGE lets clients change rows, and not commit; recovery takes a number to undo each.
-  const underLock = open + (goesOn ? OF_ONE * clients_most : 0);
+  const underLock = open + statistics + (goesOn ? OF_ONE * clients_most : 0);
   const most = next_id + MARIADB_OWN + underLock;
   const reach = nextId - takenMost;
   return reach > most ? { kind: "later", reach, most } : {
@@ -128,11 +139,12 @@ function ofMariadb(
 /** The least number that can have been on disk, against the most. */
 function ofMysql(
   { next_id, open }: TransactionMark,
-  { nextId, takenMost }: NonNullable<ImageServer["transactions"]>,
+  { nextId, takenMost }: TransactionsNow,
+  statistics: number,
 ): Told {
-  const taken = MYSQL_START + OF_ONE * open + takenMost;
+  const taken = MYSQL_START + OF_ONE * open + statistics + takenMost;
   const reach = MYSQL_STEP * Math.ceil((nextId - MYSQL_SKIP - taken) / MYSQL_STEP);
-  const most = MYSQL_STEP * Math.floor((next_id + MYSQL_OWN) / MYSQL_STEP);
+  const most = MYSQL_STEP * Math.floor((next_id + MYSQL_OWN + statistics) / MYSQL_STEP);
   return reach > most ? { kind: "later", reach, most } : {
     kind: "not-seen",
     unseenMost: most + MYSQL_STEP + Math.max(0, taken - MYSQL_STEP) - next_id - 1,

@@ -115,7 +115,11 @@ export function verifyJson(report: VerifyReport) {
 }
 
 function transactionsNow(now: TransactionsNow | null) {
-  return now === null ? null : { next_id: now.nextId, taken_most: now.takenMost };
+  return now === null ? null : {
+    next_id: now.nextId,
+    taken_most: now.takenMost,
+    statistics_written: now.statisticsWritten,
+  };
 }
 
 const HEADINGS: Readonly<Record<Weight, { readonly text: string; readonly as: Style }>> = {

@@ -100,7 +100,11 @@ async function verifyServer(question: InstanceQuestion, isBinlogProven: boolean)
   const socket = await instanceSocket(connection.socket);
   const login = { ...connection, socket };
   const log = statementLog();
-  const asked = await askServer(login, log);
+  const asked = await askServer(
+    login,
+    log,
+    Date.parse(record.locked_at ?? record.opened_at),
+  );
   if (isRefusal(asked)) return { socket, ...only(unreachable(asked, datadir, instance)) };
   const { server, session } = asked;
   try {

@@ -22,7 +22,9 @@ const under = (next_id: number, open = 0, clients_most = 100) => ({
   coordinates: coordinates(),
   transactions: { next_id, open, clients_most },
 });
-const now = (nextId: number, takenMost = 0) => ({ transactions: { nextId, takenMost } });
+const now = (nextId: number, takenMost = 0, statisticsWritten: number | null = 0) => ({
+  transactions: { nextId, takenMost, statisticsWritten },
+});
 const SEEN = ["volume-seems-newer"];
 const UNSEEN = ["volume-newer-unseen"];
 
@@ -31,8 +33,8 @@ const underMysql = (next_id: number, open = 0) => ({
   ...under(next_id, open),
   coordinates: MYSQL,
 });
-const nowMysql = (nextId: number, takenMost = 0): Partial<ImageServer> => ({
-  ...now(nextId, takenMost),
+const nowMysql = (nextId: number, takenMost = 0, statistics = 0): Partial<ImageServer> => ({
+  ...now(nextId, takenMost, statistics),
   flavor: "mysql",
   coordinates: MYSQL,
 });
@@ -41,8 +43,12 @@ const BINLOGS = [file("binlog.000002", 1_234), file("binlog.000003", 339)];
 
 const CASES: readonly Case[] = [
   ["what a start of MariaDB takes is no later data", under(1_000), now(1_004), UNSEEN],
-  ["nor what its statistics take", under(1_000), now(1_012), UNSEEN],
+  ["nor a few more", under(1_000), now(1_012), UNSEEN],
   ["but more is", under(1_000), now(1_013), SEEN],
+  ["nor what the statistics of tables take", under(1_000), now(1_172, 0, 40), UNSEEN],
+  ["and more than that is", under(1_000), now(1_173, 0, 40), SEEN],
+  ["statistics that are not seen", under(1_000), now(9_000, 0, null), UNSEEN],
+  ["statistics of MySQL", underMysql(1_100), nowMysql(1_700, 0, 45), UNSEEN],
   ["less than under the lock is not", under(1_000), now(900), UNSEEN],
   ["recovery takes a number for what was not committed", under(1_000, 30), now(1_042), UNSEEN],
   ["and no more", under(1_000, 30), now(1_043), SEEN],
