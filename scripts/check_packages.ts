@@ -4,7 +4,7 @@
  * of the tests for that.
  */
 
-import { ARCHITECTURES } from "./architectures.ts";
+import { X86_64 } from "./architectures.ts";
 import { sha256OfFile } from "./hashes.ts";
 import { buildDeb } from "./packages/deb.ts";
 import { buildRpm } from "./packages/rpm.ts";
@@ -142,7 +142,7 @@ async function liveThrough(
       packages.push(
         await make({
           version: `${version}${next}`,
-          architecture: ARCHITECTURES.x86_64,
+          architecture: X86_64,
           program: `${root}/dist/locktables`,
           parts,
           time: new Date("2026-01-01T00:00:00Z"),

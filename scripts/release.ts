@@ -10,7 +10,7 @@ import { DENORT } from "./build/runtime.ts";
 import { usedNames } from "./build/used_names.ts";
 import { packageOf } from "./build/vendor.ts";
 import { sha256OfFile } from "./hashes.ts";
-import { ARCHITECTURES } from "./architectures.ts";
+import { X86_64 } from "./architectures.ts";
 import { commandsOf, manPage } from "./man_page.ts";
 import { buildDeb } from "./packages/deb.ts";
 import type { PackageParts } from "./packages/layout.ts";
@@ -136,7 +136,7 @@ export async function release(options: ReleaseOptions = {}): Promise<void> {
       for (const [kind, make] of [["deb", buildDeb], ["rpm", buildRpm]] as const) {
         const name = await make({
           version,
-          architecture: ARCHITECTURES.x86_64,
+          architecture: X86_64,
           program: binary,
           parts,
           time,

@@ -1,6 +1,6 @@
 /** The Debian package: built by dpkg-deb, without a step that would strip the program. */
 
-import type { ArchitectureFacts } from "../architectures.ts";
+import type { Architecture } from "../architectures.ts";
 import { runOrFail } from "../shell.ts";
 import { DESCRIPTION, MAINTAINER, PACK_TIMEOUT_MS, SUMMARY, XZ_LEVEL } from "./about.ts";
 import { doc, file, packagedFiles, type PackageParts, packageVersion } from "./layout.ts";
@@ -10,7 +10,7 @@ import { stageFiles } from "./stage.ts";
 /** What a package is made of. */
 export interface PackageInput {
   readonly version: string;
-  readonly architecture: ArchitectureFacts;
+  readonly architecture: Architecture;
   /** The program for that architecture. */
   readonly program: string;
   readonly parts: PackageParts;
@@ -23,14 +23,14 @@ export interface PackageInput {
 }
 
 /** The file's name, by Debian's rules. */
-export function debName(version: string, { deb }: ArchitectureFacts): string {
+export function debName(version: string, { deb }: Architecture): string {
   return `locktables_${debVersion(version)}_${deb}.deb`;
 }
 
 /** The control file. `installedBytes`: of all files together. */
 export function debControl(
   version: string,
-  { deb }: ArchitectureFacts,
+  { deb }: Architecture,
   installedBytes: number,
 ): string {
   return `Package: locktables

@@ -1,6 +1,6 @@
 /** The package for RHEL, Fedora and SUSE: built by rpmbuild, without the step that strips programs. */
 
-import type { ArchitectureFacts } from "../architectures.ts";
+import type { Architecture } from "../architectures.ts";
 import { runOrFail } from "../shell.ts";
 import { DESCRIPTION, PACK_TIMEOUT_MS, SUMMARY, XZ_LEVEL } from "./about.ts";
 import type { PackageInput } from "./deb.ts";
@@ -9,7 +9,7 @@ import { RPM_PREUN } from "./removal.ts";
 import { stageFiles } from "./stage.ts";
 
 /** The file's name, by rpm's rules. */
-export function rpmName(version: string, { name }: ArchitectureFacts): string {
+export function rpmName(version: string, { name }: Architecture): string {
   const { upstream, revision } = packageVersion(version);
   return `locktables-${upstream}-${revision}.${name}.rpm`;
 }

@@ -96,6 +96,9 @@ said '700 root:root'
 rmdir /run/veeam
 gzip -t /usr/share/man/man8/locktables.8.gz
 
+# The shells find the completions by these names.
+expect 0 bash -c ". /usr/share/bash-completion/completions/locktables && complete -p locktables"
+
 say "Removed without ever being used"
 expect 0 "${remove[@]}"
 expect 0 "${purge[@]}"
