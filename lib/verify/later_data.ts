@@ -4,6 +4,7 @@
  * What later data is not told from is what a good image may have: numbers that were given under the lock,
  * that recovery took, and that others took since the start. Pure.
  */
+import { shellWord } from "../base/shell.ts";
 import type { TransactionsNow } from "../mysql/transaction_mark.ts";
 import type { TransactionMark } from "../window/image_marks.ts";
 import type { InstanceRecord } from "../window/record.ts";
@@ -56,44 +57,44 @@ export function laterDataFindings(recorded: InstanceRecord, server: ImageServer)
   const file = server.binlogs?.find(({ name }) => name === then.file);
   if (file !== undefined && bytesOf(file) !== then.position) return [];
   const told = tell(recorded, server);
+  const line = server.flavor === "mariadb" ? LAST_COMMIT : null;
+  const exactly = line === null
+    ? ""
+    : `. InnoDB itself says it exactly in the error log of the first start on the image, in the line '${line}': its position must not be after ${then.file}:${then.position}`;
+  const about = {
+    instance,
+    remedy: line === null ? null : `journalctl -u mariadb --grep=${shellWord(line)}`,
+  };
+  const unseen = (title: string) =>
+    isOfSeveralVolumes(recorded) ? [found("volume-newer-unseen", title, about)] : [];
   switch (told.kind) {
     case "later":
       return [
         found(
           "volume-seems-newer",
-          `InnoDB's data have transaction numbers up to ${told.reach}; under the lock it was at ${recorded.transactions?.next_id}, and up to ${told.most} could be explained: the data seem to be of a later moment than the binlog, which ends at ${then.file}:${then.position}${
-            server.flavor === "mariadb"
-              ? ". The line that starts with 'Last binlog file' in the error log of the first start on the image says it exactly: a later position proves it, and none that is later refutes it"
-              : ""
-          }`,
-          {
-            instance,
-            remedy: server.flavor === "mariadb"
-              ? "journalctl -u mariadb --grep='Last binlog file'"
-              : null,
-          },
+          `InnoDB's data have transaction numbers up to ${told.reach}; under the lock it was at ${recorded.transactions?.next_id}, and up to ${told.most} could be explained: the data seem to be of a later moment than the binlog${exactly}`,
+          about,
         ),
       ];
     case "not-seen":
-      return ofSeveralVolumes(
-        recorded,
-        `Data of a later moment than the binlog were not seen; up to ${told.unseenMost} transactions of a later moment would not be`,
+      return unseen(
+        `Data of a later moment than the binlog were not seen; up to ${told.unseenMost} transactions of a later moment would not be${exactly}`,
       );
     case "unknown":
-      return ofSeveralVolumes(
-        recorded,
-        `Data of a later moment than the binlog would not be seen: ${told.why}`,
+      return unseen(
+        `Data of a later moment than the binlog would not be seen: ${told.why}${exactly}`,
       );
     default:
       return told satisfies never;
   }
 }
 
+/** How MariaDB begins to tell which transaction its data end with, when it has recovered them. */
+const LAST_COMMIT = "Last binlog file";
+
 /** What is of one filesystem is of one moment. */
-function ofSeveralVolumes({ name, volumes }: InstanceRecord, title: string): VerifyFinding[] {
-  return new Set(volumes.map(({ device }) => device)).size <= 1
-    ? []
-    : [found("volume-newer-unseen", title, { instance: name })];
+function isOfSeveralVolumes({ volumes }: InstanceRecord): boolean {
+  return new Set(volumes.map(({ device }) => device)).size > 1;
 }
 
 function tell(recorded: InstanceRecord, server: ImageServer): Told {

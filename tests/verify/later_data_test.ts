@@ -137,3 +137,23 @@ Deno.test("how many later transactions would not be seen is said", () => {
     assert.match(found?.title ?? "", new RegExp(`up to ${most} transactions of a later moment`));
   }
 });
+
+Deno.test("MariaDB's own line about its data is named, and where it must not be after", () => {
+  const cases: readonly (readonly [Partial<InstanceRecord>, Partial<ImageServer>, boolean])[] = [
+    [under(1_000), now(1_002), true],
+    [under(1_000), now(9_000), true],
+    [under(1_000), { transactions: null }, true],
+    // Later versions of MySQL do not say it.
+    [underMysql(1_100), nowMysql(9_000), false],
+  ];
+  for (const [recorded, server, isNamed] of cases) {
+    const [found] = laterDataFindings(recordedServer(recorded), imageServer(server));
+    const isSaid = /'Last binlog file'.*must not be after binlog\.000002:1234$/.test(
+      found?.title ?? "",
+    );
+    assert.equal(isSaid, isNamed, found?.title);
+    assert.equal(found?.remedy ?? null, isNamed ? REMEDY : null);
+  }
+});
+
+const REMEDY = 'journalctl -u mariadb --grep="Last binlog file"';
