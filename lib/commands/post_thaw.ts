@@ -56,11 +56,11 @@ export async function postThaw(isAborted: boolean, caller: Caller | null): Promi
   // Starts nothing but an errand of our own.
   for (const command of SYNC_PROGRAMS) Deno.permissions.revokeSync({ name: "run", command });
   beBrief();
-  const other = await windowOfAnother(caller);
+  const other = windowOfAnother(caller);
   if (other !== null) {
     const by = other.caller === null ? "" : ` by ${other.caller}`;
     await sayBriefly(
-      `Nothing of ${caller} to thaw: the window that is open was opened${by}, and is left open`,
+      `Nothing to thaw for ${caller}: the window that is open was opened${by}, and is left open`,
     );
     return EXIT.ok;
   }
@@ -102,14 +102,16 @@ export async function postThaw(isAborted: boolean, caller: Caller | null): Promi
 }
 
 /**
- * The window that a caller must not close: it comes here though its own pre-freeze was refused, which
- * it is while another's window is open.
+ * The window that a caller must not close: some come here though their own pre-freeze was refused,
+ * which it is while another's window is open. Read from memory: a locker that is silent must not be
+ * waited for twice.
  */
-async function windowOfAnother(caller: Caller | null): Promise<WindowRecord | null> {
-  if (caller === null || !CALLER_TABLE[caller].thawsRegardless) return null;
-  if (isRefusal(privacyNow(RUN_DIRECTORY))) return null;
-  const answer = await askLocker("status", VERDICT_LIMIT_MS);
-  return answer.kind === "answered" && answer.record.caller !== caller ? answer.record : null;
+function windowOfAnother(caller: Caller | null): WindowRecord | null {
+  if (caller === null || isRefusal(privacyNow(RUN_DIRECTORY))) return null;
+  const window = parseRecord(readIfThere(WINDOW_FILE));
+  if (window === null || window.outcome !== null || window.caller === caller) return null;
+  // One that was opened by hand may be thawed by a hook that has the right to.
+  return window.caller === null && !CALLER_TABLE[caller].thawsRegardless ? null : window;
 }
 
 /** The window that a thaw is for, as far as it can be known. */

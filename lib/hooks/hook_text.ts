@@ -35,7 +35,7 @@ export function hookText(parts: HookParts): string {
     case "pre":
       return `${head(parts)}${FREEZE}${becomeWithout(parts, "pre-freeze")}`;
     case "post":
-      return `${head(parts)}${verbOfPost(parts)}${THAW}${become(parts, '"$verb"')}`;
+      return `${head(parts)}${verbOfPost(parts)}${thaw(parts)}${become(parts, '"$verb"')}`;
     case "around":
       return around(parts);
     case "snapper":
@@ -112,10 +112,12 @@ done
  * tells this hook from a file that was removed by hand, and a redirection starts no program. The
  * file is removed as well, because the original method waits for its end.
  */
-const THAW = `# This word releases the lock.
+function thaw({ caller }: HookParts): string {
+  return `# Releases the lock.
 file=${WAIT_FOR_SNAPSHOT}
-[ -f $file ] && echo thaw >$file && rm -f $file
+[ -f $file ] && echo thaw ${caller} >$file && rm -f $file
 `;
+}
 
 /** A working directory that has been deleted makes the program's runtime fail. */
 function become({ caller }: HookParts, word: string): string {
@@ -142,7 +144,7 @@ function byVerb(parts: HookParts): string {
   return `${head(parts)}verb=\${1-}
 case $verb in
   thaw | freezeFail | freezefail)
-${indent(THAW)}${indent(become(parts, '"$verb"'))}    ;;
+${indent(thaw(parts))}${indent(become(parts, '"$verb"'))}    ;;
 esac
 ${FREEZE}${becomeWithout(parts, '"$verb"')}`;
 }
@@ -232,7 +234,7 @@ elif [ $code -eq 0 ]; then
   done
 fi
 trap '' HUP INT QUIT TERM
-${THAW}(cd / && exec "$program" post-thaw --caller ${parts.caller} </dev/null >&2)
+${thaw(parts)}(cd / && exec "$program" post-thaw --caller ${parts.caller} </dev/null >&2)
 held=$?
 if [ $code -eq 0 ]; then code=$held; fi
 exit $code
@@ -268,7 +270,7 @@ case $command in
     esac
     ;;
   post-script)
-${indent(THAW)}    said=$("$program" post-script --caller aws 2>&1)
+${indent(thaw(parts))}    said=$("$program" post-script --caller aws 2>&1)
     case $? in
       0) ;;
       12) finish 203 ;;

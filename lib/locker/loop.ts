@@ -3,6 +3,7 @@
  * Everything is loaded and opened before the lock; while it is held nothing is written to a
  * disk and nothing new is opened.
  */
+import { parseCaller } from "../callers/table.ts";
 import { isRefusal, type Refusal } from "../base/refusal.ts";
 import { transition, type WindowAction, type WindowEvent } from "../window/window.ts";
 import { ACTIONS, type LockerEnds, report } from "./actions.ts";
@@ -53,6 +54,8 @@ export async function runLocker(
   const lockFile = watchLockFile({
     onHook: () => dispatch({ type: "ThawHookSeen" }),
     onRemoved: () => dispatch({ type: "LockFileRemoved" }),
+    isThawedBy: (name) =>
+      request.caller === null || request.caller === name || parseCaller(name) === null,
   });
   const ticking = setInterval(() => {
     lockFile.check();

@@ -37,14 +37,15 @@ export async function takeOpeningRight(): Promise<DirectoryLock | Refusal | null
 export function openLockFiles(): Deno.FsFile | Refusal {
   try {
     clearRunDirectory();
-    const [waitForSnapshot, waitForLock] = [WAIT_FOR_SNAPSHOT, WAIT_FOR_LOCK].map((path) =>
-      Deno.openSync(path, { write: true, createNew: true, mode: 0o600 })
-    ) as [Deno.FsFile, Deno.FsFile];
-    waitForLock.close();
-    return waitForSnapshot;
+    makeLockFile(WAIT_FOR_LOCK).close();
+    return makeLockFile(WAIT_FOR_SNAPSHOT);
   } catch (error) {
     return unusable(RUN_DIR, "make the lock files in", error);
   }
+}
+
+function makeLockFile(path: string): Deno.FsFile {
+  return Deno.openSync(path, { read: true, write: true, createNew: true, mode: 0o600 });
 }
 
 /** Removes all files of a window. */
@@ -70,18 +71,28 @@ export interface LockFileHandlers {
   readonly onHook: () => void;
   /** It is gone, and was empty. */
   readonly onRemoved: () => void;
+  /** Whether a hook of this caller may release the lock. */
+  readonly isThawedBy: (caller: string) => boolean;
 }
+
+/** What a hook writes, with the caller's name behind it. */
+const WORD = "thaw ";
+
+/** More than the longest word. */
+const WORD_BYTES = 64;
 
 /**
  * Watches `waitforsnapshot`. The window's own hook writes a word into it before it removes it. The
  * open file shows that word even when the name is gone, and a word that was left in the file of an
- * earlier window is not in this one.
+ * earlier window is not in this one. After the hook of another caller, whose own pre-freeze was
+ * refused because of this window, the file is made again.
  * @returns a check to be called now and then as well: inotify instances can run out
  */
 export function watchLockFile(
-  file: Deno.FsFile,
-  { onHook, onRemoved }: LockFileHandlers,
+  opened: Deno.FsFile,
+  { onHook, onRemoved, isThawedBy }: LockFileHandlers,
 ): { check(): void; close(): void } {
+  let file = opened;
   let isOver = false;
   const check = () => {
     if (isOver) return;
@@ -89,6 +100,15 @@ export function watchLockFile(
     const isGone = !exists(WAIT_FOR_SNAPSHOT);
     const hasWord = file.statSync().size > 0;
     if (!isGone && !hasWord) return;
+    if (hasWord && isOfAnother(file, isThawedBy)) {
+      if (!isGone) return; // its hook removes it
+      const again = makeAgain();
+      if (again !== null) {
+        file.close();
+        file = again;
+        return;
+      }
+    }
     isOver = true;
     if (hasWord) onHook();
     else onRemoved();
@@ -112,6 +132,23 @@ export function watchLockFile(
       }
     },
   };
+}
+
+function isOfAnother(file: Deno.FsFile, isThawedBy: LockFileHandlers["isThawedBy"]): boolean {
+  const bytes = new Uint8Array(WORD_BYTES);
+  file.seekSync(0, Deno.SeekMode.Start);
+  const read = file.readSync(bytes) ?? 0;
+  const text = new TextDecoder().decode(bytes.subarray(0, read));
+  return text.startsWith(WORD) && !isThawedBy(text.slice(WORD.length).trimEnd());
+}
+
+/** Null where it cannot be made: then nobody could release the lock by it, and it is released now. */
+function makeAgain(): Deno.FsFile | null {
+  try {
+    return makeLockFile(WAIT_FOR_SNAPSHOT);
+  } catch {
+    return null; // the window is closed as by that hook
+  }
 }
 
 async function follow(watcher: Deno.FsWatcher, check: () => void): Promise<void> {

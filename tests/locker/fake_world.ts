@@ -164,7 +164,9 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
     return all[Math.min(count, all.length - 1)];
   };
   let handlers: Parameters<LockerPorts["runDirectory"]["openControlServer"]>[0] | null = null;
-  let hook = { onHook: () => {}, onRemoved: () => {} };
+  let hook: Parameters<
+    Exclude<ReturnType<LockerPorts["runDirectory"]["openLockFiles"]>, Refusal>
+  >[0] = { onHook: () => {}, onRemoved: () => {}, isThawedBy: () => true };
   let onSignal: (signal: string) => void = () => {};
   let isWatched = false;
   let waiting = 0;

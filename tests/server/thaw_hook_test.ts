@@ -91,6 +91,69 @@ Deno.test("only the hook's own thaw is a thaw; a removed file is a lost lock", a
   }
 });
 
+Deno.test("a hook whose pre-freeze was refused leaves the window of another caller open", async (test) => {
+  const guest = await openGuest("mariadb");
+  const { sandbox } = guest;
+  try {
+    await sandbox.writeFile("/run/hook", qemuHook(guest), 0o755);
+    const open = async () => {
+      assert.equal((await guest.locktables("pre-freeze", "--caller", "run")).code, 0);
+      // As the dispatcher does: refused, and thawed nevertheless.
+      assert.equal((await sandbox.sh("/run/hook freeze")).code, 11);
+      const thawed = await sandbox.sh("/run/hook thaw");
+      assert.equal(thawed.code, 0, thawed.stderr);
+      assert.match(
+        thawed.stdout,
+        /^Nothing to thaw for qemu: .* opened by run, and is left open$/m,
+      );
+      await until("its lock file is there again", 2_000, () => sandbox.exists(LOCK_FILE));
+    };
+    await test.step("and its own hook thaws it", async () => {
+      await open();
+      assert.match((await sandbox.sh("/run/hook thaw")).stdout, /left open/);
+      const write = await guest.write();
+      await sleep(100);
+      assert.equal(write.isDone(), false, "the lock is held");
+      const thawed = await guest.locktables("post-thaw", "--caller", "run");
+      assert.equal(thawed.code, 0, thawed.stderr);
+      await write.finished(1_000);
+      assert.equal((await guest.status()).last?.reason, "thaw");
+      await guest.assertNothingLeft();
+    });
+    await test.step("and its own word does, too", async () => {
+      await open();
+      const thawed = await sandbox.sh(
+        `echo thaw run >${LOCK_FILE} && rm ${LOCK_FILE}; locktables post-thaw --caller run`,
+      );
+      assert.equal(thawed.code, 0, thawed.stderr);
+      await guest.assertNothingLeft();
+    });
+    await test.step("and who removes the file releases the lock, as ever", async () => {
+      await open();
+      await sandbox.sh(`rm ${LOCK_FILE}`);
+      assert.equal((await guest.locktables("post-thaw", "--caller", "run")).code, 12);
+      assert.equal((await guest.status()).last?.reason, "lock-file-removed");
+      await guest.assertNothingLeft();
+    });
+    await test.step("and a word of nobody that is known releases it", async () => {
+      await open();
+      const thawed = await sandbox.sh(
+        `echo thaw now >${LOCK_FILE} && rm ${LOCK_FILE}; locktables post-thaw`,
+      );
+      assert.equal(thawed.code, 0, thawed.stderr);
+      await guest.assertNothingLeft();
+    });
+    await test.step("but one that was opened by hand is thawed", async () => {
+      assert.equal((await guest.locktables("pre-freeze")).code, 0);
+      assert.equal((await sandbox.sh("/run/hook thaw")).code, 0);
+      assert.equal((await guest.status()).last?.reason, "thaw");
+      await guest.assertNothingLeft();
+    });
+  } finally {
+    await guest.close();
+  }
+});
+
 Deno.test("a pre-freeze that is still at work is cancelled by the hook's word", async () => {
   const guest = await openGuest("mariadb");
   try {
