@@ -25,7 +25,9 @@ export async function installSanoid(sandbox: Sandbox, settings: readonly string[
     rm -rf ${SNAPSHOTS_FILE} /run/sanoid-*`);
   assert.equal(given.code, 0, given.stderr);
   const none = ["daily", "weekly", "monthly", "yearly"].map((period) => `${period} = 0`);
-  const lines = ["[tank/mysql]", "hourly = 1", ...none, "autosnap = yes", "autoprune = no"];
+  // Its limit of 5 s is what freeze_timeout keeps to; a busy machine must not.
+  const limit = "script_timeout = 60";
+  const lines = ["[tank/mysql]", "hourly = 1", ...none, "autosnap = yes", "autoprune = no", limit];
   await sandbox.writeFile("/etc/sanoid/sanoid.conf", `${[...lines, ...settings].join("\n")}\n`);
 }
 
