@@ -48,6 +48,8 @@ export const ACTIONS: Readonly<
   },
   confirm(run) {
     if (!run.preFreeze.send({ event: "held" })) run.dispatch({ type: "PreFreezeLost" });
+    // While pre-freeze ends, and its caller notices; before the answer or the release clients wait.
+    for (const instance of run.instances) instance.closeMarks();
     return Promise.resolve();
   },
   async release(run) {

@@ -41,11 +41,18 @@ export const NO_BINLOG = 1381;
  */
 const UNDER_LOCK_LIMIT_MS = 500;
 
+/**
+ * How long the same question may take before the lock: what is not answered then is not asked under it. With
+ * the time for counting tables it is less than {@linkcode MARKS_LIMIT_MS}.
+ */
+const FIRST_QUESTION_LIMIT_MS = 500;
+
 /** Marks that were answered. */
 export interface AskedMarks {
   readonly marks: ImageMarks;
-  /** For the question under the lock, once. Never rejects; null where there is no answer in time. */
+  /** For the question under the lock. Never rejects; null where there is no answer in time. */
   askTransactions(): ReturnType<typeof readTransactionMark>;
+  /** Not before pre-freeze has its answer: it takes as long as a statement. */
   close(): void;
 }
 
@@ -60,16 +67,24 @@ export async function askImageMarks(
 ): Promise<AskedMarks | null> {
   let session: Session | null = null;
   let isLate = false;
-  const close = () => session?.close();
+  const close = () => {
+    session?.close();
+    session = null;
+  };
   const asking = (async (): Promise<AskedMarks | null> => {
     const opened = await openSession({ ...login, limitMs: MARKS_LIMIT_MS, onLost: () => {} });
     session = opened;
     if (isLate) return null;
     const marks = await readImageMarks(opened, server, COUNT_LIMIT_MS);
-    const askTransactions = () =>
-      atMost(readTransactionMark(opened, server).catch(() => null), UNDER_LOCK_LIMIT_MS, null)
-        .finally(close);
-    return { marks, askTransactions, close };
+    const ask = (limitMs: number) =>
+      atMost(readTransactionMark(opened, server).catch(() => null), limitMs, null);
+    // The driver makes a function for the columns of each answer that is new to it.
+    const isAnswered = await ask(FIRST_QUESTION_LIMIT_MS) !== null;
+    return {
+      marks,
+      askTransactions: () => isAnswered ? ask(UNDER_LOCK_LIMIT_MS) : Promise.resolve(null),
+      close,
+    };
   })();
   const asked = await atMost(asking.catch(() => null), MARKS_LIMIT_MS, null);
   if (asked !== null) return asked;

@@ -77,6 +77,8 @@ export interface Instance {
   askTransactions(): Promise<void>;
   /** What was answered; null before, and where there was no answer. */
   transactions(): TransactionMark | null;
+  /** Closes the session of both questions, or {@linkcode release} does. */
+  closeMarks(): void;
   /**
    * Looks for sessions that would make the lock wait now, and with `mayKill` ends those that may
    * be ended. Without the PROCESS privilege only those of the own account are seen. A refusal where
@@ -163,7 +165,6 @@ export function instanceOf(opened: OpenedInstance): Instance {
 
   const release = async (): Promise<ReleaseEnd> => {
     life.isEnding = true;
-    asked?.close();
     stopKeepalive();
     clearInterval(watching);
     const inOrder = !isLockSent
@@ -174,6 +175,7 @@ export function instanceOf(opened: OpenedInstance): Instance {
     if (inOrder === null) await kill(control, lockSession);
     lockSession.close();
     control.close();
+    asked?.close();
     end = inOrder ?? { proof: "cut", coordinates: null };
     return end;
   };
@@ -203,6 +205,7 @@ export function instanceOf(opened: OpenedInstance): Instance {
       transactions = mark === null ? null : { ...mark, clients_most: facts.maxConnections };
     },
     transactions: () => transactions,
+    closeMarks: () => asked?.close(),
 
     async look(mayKill) {
       try {

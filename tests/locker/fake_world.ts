@@ -316,6 +316,7 @@ export function openFakeWorld(guest: FakeGuest = {}): FakeWorld {
       async askTransactions() {
         transactions = marks === null ? null : { next_id: 4711, open: 0, clients_most: 151 };
       },
+      closeMarks() {},
       transactions: () => transactions,
       coordinates: () => held,
       release() {
