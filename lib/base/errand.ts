@@ -26,6 +26,9 @@ export type ErrandName =
   /** Which of the paths that it is given do not answer. */
   | "touch";
 
+/** Longest wait for the end of a lost locker's sessions: socket, login and one statement. */
+export const KILL_SESSIONS_LIMIT_MS = 6_000;
+
 /** What an errand has brought back. */
 export interface ErrandResult<T> {
   readonly value: T;

@@ -4,7 +4,7 @@
  */
 import { sleep } from "../base/sleep.ts";
 import { type Caller, CALLER_TABLE } from "../callers/table.ts";
-import { askLocker, type ControlWord } from "../locker/control_client.ts";
+import { askLocker, type ControlWord, LOCKER_END_LIMIT_MS } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
 import { beBrief, complain, complainOf, complainOfWarnings, sayBriefly } from "../base/print.ts";
 import { EXIT, type ExitCode, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
@@ -13,7 +13,7 @@ import { isGoodEnd, isUnseenEnd } from "../window/verdict.ts";
 import { atMost } from "../base/at_most.ts";
 import { systemClock } from "../base/clock.ts";
 import { silentDisk } from "../base/disk.ts";
-import { runErrand, sendErrand } from "../base/errand.ts";
+import { KILL_SESSIONS_LIMIT_MS, runErrand, sendErrand } from "../base/errand.ts";
 import { SYNC_PROGRAMS } from "../locker/flush.ts";
 import { exists, readIfThere, removeIfThere } from "../base/files.ts";
 import { privacyNow, RUN_DIRECTORY } from "../base/private_directory.ts";
@@ -28,18 +28,12 @@ import type { Report } from "../window/report.ts";
  */
 const VERDICT_LIMIT_MS = 8_000;
 
-/** Longest wait for the locker's end, so that nothing of the window is left when we say so. */
-const END_LIMIT_MS = 2_000;
-
 /** How long a pre-freeze that has just begun may take to have a locker that can be asked. */
 const STARTING_LIMIT_MS = 6_000;
 const STARTING_PAUSE_MS = 20;
 
 /** Longest wait for the record of a window whose locker is gone. */
 const RECORD_LIMIT_MS = 2_000;
-
-/** Longest wait for the end of a silent locker's sessions: socket, login and one statement. */
-const CUT_LIMIT_MS = 6_000;
 
 /** How closing a window ended. */
 export type Closing =
@@ -194,7 +188,7 @@ async function closeByLocker(word: ControlWord): Promise<Closing | "killed" | nu
   const answer = await askLocker(word, VERDICT_LIMIT_MS);
   switch (answer.kind) {
     case "answered":
-      await atMost(answer.gone, END_LIMIT_MS, null);
+      await atMost(answer.gone, LOCKER_END_LIMIT_MS, null);
       return { kind: "closed", record: answer.record };
     case "no-answer":
       // When it can work again it finds this and releases at once.
@@ -244,6 +238,6 @@ async function cutSilentLocker(): Promise<string> {
 
 /** The usual thaw has a locker that does this itself. */
 async function killSessions(window: WindowRecord): Promise<string> {
-  const cut = await runErrand<string>("kill-sessions", window, CUT_LIMIT_MS);
-  return cut?.value ?? `Its sessions could not be ended within ${CUT_LIMIT_MS} ms`;
+  const cut = await runErrand<string>("kill-sessions", window, KILL_SESSIONS_LIMIT_MS);
+  return cut?.value ?? `Its sessions could not be ended within ${KILL_SESSIONS_LIMIT_MS} ms`;
 }

@@ -6,7 +6,7 @@ import { startOwnProcess } from "../base/own_process.ts";
 import type { Caller } from "../callers/table.ts";
 import type { LockerMessage } from "../locker/freeze_protocol.ts";
 import { ACCEPTED, CANCELLED, lockerArguments } from "../locker/freeze_protocol.ts";
-import { askLocker, type ControlAnswer } from "../locker/control_client.ts";
+import { askLocker, type ControlAnswer, LOCKER_END_LIMIT_MS } from "../locker/control_client.ts";
 import { clearRunDirectory, takeOpeningRight } from "../locker/run_directory.ts";
 import { frozenLine } from "../window/text.ts";
 import {
@@ -25,7 +25,7 @@ import type { Report } from "../window/report.ts";
 import { atMost } from "../base/at_most.ts";
 import { rfc3339, systemClock } from "../base/clock.ts";
 import { DISK_SILENT, silentDisk } from "../base/disk.ts";
-import { runErrand, sendErrand, silentPath } from "../base/errand.ts";
+import { KILL_SESSIONS_LIMIT_MS, runErrand, sendErrand, silentPath } from "../base/errand.ts";
 import { readIfThere } from "../base/files.ts";
 import { linesOf } from "../base/lines.ts";
 import { KNOWN_SOCKETS, OPTION_FILE, STATE_DIR, WINDOW_FILE } from "../base/paths.ts";
@@ -36,17 +36,11 @@ const START_LIMIT_MS = 5_000;
 /** What the locker gets beyond `freeze_timeout` to release and say so: one release's bound. */
 const REFUSE_LIMIT_MS = 6_000;
 
-/** Longest wait for the locker to hang up, or end, after it has spoken its last word. */
-const END_LIMIT_MS = 2_000;
-
 /** How long after its last word a locker that has died may still look alive. */
 const ENDED_LIMIT_MS = 100;
 
 /** VMware kills 5 s after its TERM; by then the locker must be gone. */
 const CANCEL_LIMIT_MS = 4_000;
-
-/** Longest wait for the end of a dead locker's sessions: socket, login and one statement. */
-const CUT_LIMIT_MS = 6_000;
 
 /** Longest wait for a dead locker's file to be gone: a busy disk's second. */
 const DISCARD_LIMIT_MS = 1_000;
@@ -202,7 +196,7 @@ async function startLocker(opener: Opener, pauses: OpeningPauses): Promise<Openi
       case "refused":
         // Where its disk does not answer it stays, with nothing in its hands, until it can clear up.
         if (message.refusal.reason !== DISK_SILENT) {
-          await atMost(Promise.race([child.status, messages.next()]), END_LIMIT_MS, null);
+          await atMost(Promise.race([child.status, messages.next()]), LOCKER_END_LIMIT_MS, null);
         }
         return refused(message.refusal, true);
       case undefined:
@@ -226,10 +220,10 @@ async function endLocker(child: Deno.ChildProcess): Promise<Refusal> {
   const ended = await atMost(child.status, ENDED_LIMIT_MS, null);
   const wasAlive = ended === null;
   if (wasAlive) killQuietly(child);
-  const status = ended ?? await atMost(child.status, END_LIMIT_MS, null);
+  const status = ended ?? await atMost(child.status, LOCKER_END_LIMIT_MS, null);
   const window = parseRecord(readIfThere(WINDOW_FILE));
   // On MySQL a lock statement that waits outlives its client.
-  if (window !== null) await runErrand("kill-sessions", window, CUT_LIMIT_MS);
+  if (window !== null) await runErrand("kill-sessions", window, KILL_SESSIONS_LIMIT_MS);
   clearRunDirectory();
   await runErrand("discard-reserved", null, DISCARD_LIMIT_MS, "goes-on");
   const silent = wasAlive ? await silentPath([OPTION_FILE, STATE_DIR, ...KNOWN_SOCKETS]) : null;

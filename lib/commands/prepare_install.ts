@@ -3,13 +3,13 @@ import { isAbandoned } from "../base/attendance.ts";
 import { type DirectoryLock, lockDirectory } from "../base/directory_lock.ts";
 import { diskAnswered } from "../base/disk.ts";
 import { unusable } from "../base/files.ts";
-import { effectiveUser } from "../base/look.ts";
 import { STATE_DIR } from "../base/paths.ts";
 import { makePrivate, STATE_DIRECTORY } from "../base/private_directory.ts";
 import { EXIT, isRefusal, type Refusal, refusal } from "../base/refusal.ts";
 import { removeEmpty, unsafeProgram } from "../hooks/guest_tree.ts";
 import type { Receipt } from "../hooks/receipt.ts";
 import { missingDirectories, readReceipt } from "../hooks/receipt_file.ts";
+import { rootAlone } from "./root_alone.ts";
 
 /** How long another installation is waited for, in milliseconds: longer than one takes on a slow disk. */
 const OTHERS_LIMIT_MS = 3_000;
@@ -31,14 +31,8 @@ export async function prepare(
   command: "install" | "uninstall",
   isDryRun: boolean,
 ): Promise<Prepared | Refusal> {
-  if (effectiveUser() !== 0) {
-    return refusal(
-      EXIT.badSetup,
-      "not-root",
-      `${command} must run as root`,
-      `Run: sudo locktables ${command}`,
-    );
-  }
+  const notRoot = rootAlone(command, "who alone may change hooks");
+  if (notRoot !== undefined) return notRoot;
   const program = Deno.execPath();
   const unsafe = command === "install" ? unsafeProgram(program) : null;
   if (unsafe !== null) {

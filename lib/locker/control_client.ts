@@ -11,6 +11,9 @@ import { chunksOf, linesOf } from "../base/lines.ts";
 import { LOCKER_SOCKET, WINDOW_FILE } from "../base/paths.ts";
 import { parseRecord } from "../window/parse_record.ts";
 
+/** Longest wait for a locker to be gone that has spoken its last word, in milliseconds. */
+export const LOCKER_END_LIMIT_MS = 2_000;
+
 /** What can be asked of a locker. */
 export type ControlWord =
   /** Release; the answer is the closed window. */

@@ -288,13 +288,13 @@ const REFUSALS: readonly RefusalCase[] = [
     name: "somebody who is not root",
     before: "",
     command: "setpriv --reuid=65534 --clear-groups locktables install vmware",
-    says: /install must run as root.*sudo locktables install/,
+    says: /install runs as the user 65534; expected root, .*sudo locktables install/,
   },
   {
     name: "uninstall by somebody who is not root",
     before: "",
     command: "setpriv --reuid=65534 --clear-groups locktables uninstall",
-    says: /uninstall must run as root.*sudo locktables uninstall/,
+    says: /uninstall runs as the user 65534; expected root, .*sudo locktables uninstall/,
   },
   {
     name: "a program that others can change",
