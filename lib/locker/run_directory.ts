@@ -69,7 +69,7 @@ export function windowFileIs(windowId: string): boolean {
 export interface LockFileHandlers {
   /** The thaw hook has left its word in it, whether or not the file is still there. */
   readonly onHook: () => void;
-  /** It is gone, and was empty. */
+  /** It is gone, and no hook of this window's has left its word in it. */
   readonly onRemoved: () => void;
   /** Whether a hook of this caller may release the lock. */
   readonly isThawedBy: (caller: string) => boolean;
@@ -100,7 +100,8 @@ export function watchLockFile(
     const isGone = !exists(WAIT_FOR_SNAPSHOT);
     const hasWord = file.statSync().size > 0;
     if (!isGone && !hasWord) return;
-    if (hasWord && isOfAnother(file, isThawedBy)) {
+    const isOurs = hasWord && !isOfAnother(file, isThawedBy);
+    if (hasWord && !isOurs) {
       if (!isGone) return; // its hook removes it
       const again = makeAgain();
       if (again !== null) {
@@ -110,7 +111,7 @@ export function watchLockFile(
       }
     }
     isOver = true;
-    if (hasWord) onHook();
+    if (isOurs) onHook();
     else onRemoved();
   };
   let watcher: Deno.FsWatcher | null = null;
@@ -142,12 +143,12 @@ function isOfAnother(file: Deno.FsFile, isThawedBy: LockFileHandlers["isThawedBy
   return text.startsWith(WORD) && !isThawedBy(text.slice(WORD.length).trimEnd());
 }
 
-/** Null where it cannot be made: then nobody could release the lock by it, and it is released now. */
+/** Null where it cannot be made: nobody could release the lock by it, and it is removed for good. */
 function makeAgain(): Deno.FsFile | null {
   try {
     return makeLockFile(WAIT_FOR_SNAPSHOT);
   } catch {
-    return null; // the window is closed as by that hook
+    return null; // the window is lost, as by anybody's removal
   }
 }
 
