@@ -255,7 +255,7 @@ async function makeImages(flavor: Flavor): Promise<Images> {
     const locked = await window(guest);
     await session.query(`INSERT INTO ${KEYS} VALUES (100000, 'after the release')`);
     // More than clients may have begun under BACKUP STAGE: max_connections is 151.
-    for (let at = 0; at < 200; at += 1) await session.query("INSERT INTO shop.orders VALUES ()");
+    for (let at = 0; at < 300; at += 1) await session.query("INSERT INTO shop.orders VALUES ()");
     // Until InnoDB has the commit on disk, too, which the binlog alone has at first.
     await sleep(COMMIT_ON_DISK_MS);
     const later = await takeImage(guest.server, guest.sandbox);

@@ -62,10 +62,10 @@ const CASES: readonly Case[] = [
   ["others may have taken some since the start", under(1_000), now(1_030, 20), UNSEEN],
   ["and no more than that", under(1_000), now(1_033, 20), SEEN],
   ["what a start of MySQL takes is no later data", underMysql(1_100), nowMysql(1_548), UNSEEN],
-  ["nor what is taken before the next number on disk", underMysql(1_100), nowMysql(1_664), UNSEEN],
-  ["but a further number on disk is", underMysql(1_100), nowMysql(1_665), SEEN],
+  ["nor what is taken before the next number on disk", underMysql(1_100), nowMysql(1_712), UNSEEN],
+  ["but a further number on disk is", underMysql(1_100), nowMysql(1_713), SEEN],
   ["which MySQL may write by itself", underMysql(1_275), nowMysql(1_800), UNSEEN],
-  ["others may have taken some on MySQL, too", underMysql(1_100), nowMysql(1_804, 140), UNSEEN],
+  ["others may have taken some on MySQL, too", underMysql(1_100), nowMysql(1_852, 140), UNSEEN],
   [
     "GTIDs in the data say it exactly",
     { ...underMysql(1_100), coordinates: coordinates({ gtid: { gtid_mode: "ON" } }) },
