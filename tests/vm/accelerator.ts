@@ -15,3 +15,8 @@ const CHOSEN = Deno.env.get("LOCKTABLES_VM_ACCELERATOR") ?? "tcg";
 export const ACCELERATOR: readonly string[] = CHOSEN === "tcg"
   ? ["-machine", "q35", "-accel", "tcg", "-icount", "shift=0,sleep=on", "-cpu", "Nehalem"]
   : ["-machine", "q35", "-accel", CHOSEN, "-cpu", "host", "-smp", "2"];
+
+/** For who reads the times of a run. */
+export const HOW_IT_RUNS = CHOSEN === "tcg"
+  ? "QEMU imitates the guests' processor (TCG): times are those of this host, not of a guest"
+  : `QEMU runs the guests with ${CHOSEN}`;

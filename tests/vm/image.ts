@@ -65,7 +65,7 @@ const SCRIPTS = ["guest_early.sh", "guest_setup.sh", "guest_layout.sh"];
 const ROOT_SIZE = "1800M";
 
 /** Size of the disk: room for snapshots beside /. */
-const DISK_SIZE = "3000M";
+const DISK_SIZE = "3072M";
 
 /** Bound of mmdebstrap: a minute on a good line. */
 const TREE_LIMIT_MS = 900_000;

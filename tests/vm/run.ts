@@ -1,6 +1,7 @@
 /** One run of the lab: sets it up, lives the story, then each situation, and cleans up. */
 import { installPackages } from "../../scripts/provision.ts";
 import { ScriptError } from "../../scripts/shell.ts";
+import { HOW_IT_RUNS } from "./accelerator.ts";
 import { type Guests, guestsOf } from "./guests.ts";
 import { guestImage } from "./image.ts";
 import { type Lab, startLab } from "./lab.ts";
@@ -61,6 +62,7 @@ export async function runLab(options: LabOptions): Promise<number> {
     });
   }
   try {
+    lab.note(HOW_IT_RUNS);
     if (options.only.includes(STORY)) await story(lab, guests, server.url);
     for (const situation of SITUATIONS) {
       if (!options.only.includes(situation.name)) continue;
@@ -71,6 +73,7 @@ export async function runLab(options: LabOptions): Promise<number> {
       // Whatever state it is in: the next one begins with a fresh guest.
       if (!isGood) await guests.forget();
     }
+    lab.note("not tested: SELinux, which Debian does not switch on");
     return lab.conclude();
   } finally {
     await cleanUp();

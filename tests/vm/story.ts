@@ -125,14 +125,17 @@ export async function verifyImage(
   const { code, stdout, stderr } = await lab.step(
     status === null ? "locktables verify" : "locktables verify --verdict - <(status of the source)",
     () => restored.run(command),
-    (end) => `exit code ${end.code}, ${/as-promised|recoverable|damaged|unknown/.exec(end.stdout)}`,
+    (end) => `exit code ${end.code}, ${VERDICT_LINE.exec(end.stdout)?.[1]}`,
   );
-  expect(code === 0 && stdout.includes("as-promised"), stdout + stderr);
+  expect(code === 0 && VERDICT_LINE.exec(stdout)?.[1] === "as-promised", stdout + stderr);
   await lab.step("the ledgers agree, row by row", async () => {
     const differing = difference(ledger, await rowsOf(restored));
     expect(differing === null, `${differing}`);
   }, () => `${total(ledger)} rows of ${ledger.size} writers, each acknowledged one and no other`);
 }
+
+/** How verify begins the line with its verdict. */
+const VERDICT_LINE = /^(as-promised|recoverable|damaged|unknown):/m;
 
 function lastLine(text: string): string {
   return text.trim().split("\n").at(-1) ?? "";
