@@ -277,12 +277,12 @@ async function whatIsLeft(
   return [
     ...processes.map(({ pid, cmdline }) => `process ${pid} ${cmdline}`),
     ...files.map((name) => `file ${name}`),
-    ...connections.map((id) => `connection ${id}`),
+    ...connections.map((row) => `connection ${row}`),
   ];
 }
 
-/** Ids of everybody's sessions but the asking one's and the server's own. */
-async function otherSessions(server: Server): Promise<number[]> {
+/** Everybody's sessions but the asking one's and the server's own: id, user, what it does. */
+async function otherSessions(server: Server): Promise<string[]> {
   let admin: Connection;
   try {
     admin = await connect(server);
@@ -294,7 +294,9 @@ async function otherSessions(server: Server): Promise<number[]> {
     return rows
       .filter((row) => !["event_scheduler", "system user"].includes(String(row["User"])))
       .filter((row) => row["Info"] !== "SHOW PROCESSLIST")
-      .map((row) => Number(row["Id"]));
+      .map((row) =>
+        ["Id", "User", "Command", "Time", "State", "Info"].map((name) => row[name]).join(" ")
+      );
   } finally {
     await admin.close();
   }
