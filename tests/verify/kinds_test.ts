@@ -52,6 +52,14 @@ const KINDS: readonly Kind[] = [
   { name: "MySQL without a binlog", kind: "mysql", args: ["--skip-log-bin"], needsVerdict: true },
 ];
 
+/** On MySQL later data are told from clients' temporary tables only where there can be later data. */
+async function recordSecondVolume(path: string): Promise<void> {
+  const record = JSON.parse(await Deno.readTextFile(path));
+  const [first] = record.instances[0].volumes;
+  record.instances[0].volumes.push({ ...first, path: "/var/log/mysql", device: "8:99" });
+  await Deno.writeTextFile(path, JSON.stringify(record));
+}
+
 for (const { name, kind, args = [], needsVerdict = false, hasLaterData = false } of KINDS) {
   Deno.test(`an image of ${name} is as promised, and a later copy is not`, async () => {
     const server = await startServer(kind, { args });
@@ -86,6 +94,7 @@ for (const { name, kind, args = [], needsVerdict = false, hasLaterData = false }
       await expectVerdict(kind, later, args, { status, verdict: "recoverable" });
       if (!hasLaterData) return;
       const mixed = await withBinlogOf(later, image);
+      await recordSecondVolume(mixed.record);
       await expectVerdict(kind, mixed, args, {
         status: null,
         verdict: "unknown",

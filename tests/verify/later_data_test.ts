@@ -116,6 +116,12 @@ const CASES: readonly Case[] = [
     [],
   ],
   ["and is looked at all the same", { ...under(1_000), volumes: [] }, now(9_000), SEEN],
+  [
+    "but on MySQL temporary tables of clients take numbers as well",
+    { ...underMysql(1_100), volumes: INSTANCE.volumes },
+    nowMysql(9_000),
+    UNSEEN,
+  ],
 ];
 
 for (const [says, recorded, server, codes] of CASES) {
