@@ -38,10 +38,16 @@ export async function takeImage(server: Server, sandbox: Sandbox): Promise<Image
       datadir,
     ]);
     await Deno.mkdir(`${dir}/locktables`, { mode: 0o700 });
-    const { code } = await sandbox.sh(
-      `cp -a /var/lib/locktables/. ${dir}/locktables/`,
+    // Again where a file was replaced meanwhile: a window is counted after its end.
+    const { code, stderr } = await sandbox.sh(
+      `for try in 1 2 3 4 5; do
+        cp -a /var/lib/locktables/. ${dir}/locktables/ && exit
+        rm -rf ${dir}/locktables/*
+        sleep 0.1
+      done
+      exit 1`,
     );
-    if (code !== 0) throw new Error("Cannot copy the record");
+    if (code !== 0) throw new Error(`Cannot copy the record: ${stderr}`);
   } finally {
     Deno.kill(server.pid, "SIGCONT");
   }

@@ -184,14 +184,36 @@ export function networkArguments(): string[] {
 
 /**
  * Ports that servers listen on are taken from here: below those that Linux gives to outgoing
- * connections, one of which could else take the port before the server does.
+ * connections, one of which could else take the port before the server does. Each test process has a
+ * block of its own.
  */
-const PORTS = { from: 20_000, to: 32_000 };
+const PORTS = { from: 20_000, blocks: 240, inBlock: 50 };
 
-/** A port of the loopback interface that nobody listens on now. */
+/** Where a block is claimed, by listening there for as long as the process runs; servers do not. */
+const CLAIMS = "127.0.0.2";
+
+/** As the file is loaded: in a test it would be something that the test has not closed. */
+const block = claimBlock();
+
+let nextInBlock = 0;
+
+function claimBlock(): number {
+  while (true) {
+    const block = Math.floor(Math.random() * PORTS.blocks);
+    try {
+      Deno.listen({ hostname: CLAIMS, port: PORTS.from + block }).unref();
+      return block;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    }
+  }
+}
+
+/** A port of the loopback interface that nobody listens on now, and no other test process will. */
 export function freePort(): number {
   while (true) {
-    const port = PORTS.from + Math.floor(Math.random() * (PORTS.to - PORTS.from));
+    const port = PORTS.from + block * PORTS.inBlock + nextInBlock;
+    nextInBlock = (nextInBlock + 1) % PORTS.inBlock;
     try {
       Deno.listen({ hostname: LOOPBACK, port }).close();
       return port;
