@@ -11,3 +11,8 @@ export function shellWord(text: string): string {
   if (PLAIN.test(text)) return text;
   return SPECIAL_IN_DOUBLE_QUOTES.test(text) ? `'${text.replaceAll("'", `'\\''`)}'` : `"${text}"`;
 }
+
+/** Lines of a script, moved to the right; empty ones stay empty. */
+export function indent(text: string, columns = 4): string {
+  return text.replaceAll(/^(?=.)/gm, " ".repeat(columns));
+}

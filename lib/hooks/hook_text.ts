@@ -3,7 +3,7 @@
  * environment and in any directory; a document for Systems Manager; a configuration for Azure.
  * Pure.
  */
-import { shellWord } from "../base/shell.ts";
+import { indent, shellWord } from "../base/shell.ts";
 import { WAIT_FOR_SNAPSHOT } from "../base/paths.ts";
 import { type Caller, type Form, type HookFile, installCommand } from "../callers/table.ts";
 import { type BothEnds, sanoidHook, snapperHook, zreplHook } from "./volume_hooks.ts";
@@ -239,10 +239,6 @@ held=$?
 if [ $code -eq 0 ]; then code=$held; fi
 exit $code
 `;
-}
-
-function indent(text: string): string {
-  return text.replaceAll(/^(?=.)/gm, "    ");
 }
 
 /**

@@ -4,6 +4,8 @@
  * though their pre-freeze was refused. Pure.
  */
 
+import { indent } from "../base/shell.ts";
+
 /** What such a hook does before and after the snapshot; both end in `exec`. */
 export interface BothEnds {
   readonly freeze: string;
@@ -30,7 +32,7 @@ for directory in $(cat $listed 2>/dev/null || echo /var/lib/mysql); do
 done
 if [ -z "$found" ]; then exit 0; fi
 if [ "$1" = create-snapshot-post ]; then
-${indent(thaw)}fi
+${indent(thaw, 2)}fi
 ${freeze}`;
 }
 
@@ -39,7 +41,7 @@ export function sanoidHook({ freeze, thaw }: BothEnds): string {
   return `case \${SANOID_SCRIPT-} in
   pre) ;;
   post)
-${indent(indent(thaw))}    ;;
+${indent(thaw)}    ;;
   *) exit 0 ;;
 esac
 ${freeze}`;
@@ -51,12 +53,8 @@ export function zreplHook({ freeze, thaw }: BothEnds): string {
 case \${ZREPL_HOOKTYPE-} in
   pre_snapshot) ;;
   post_snapshot)
-${indent(indent(thaw))}    ;;
+${indent(thaw)}    ;;
   *) exit 0 ;;
 esac
 ${freeze}`;
-}
-
-function indent(text: string): string {
-  return text.replaceAll(/^(?=.)/gm, "  ");
 }

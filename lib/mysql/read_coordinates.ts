@@ -1,10 +1,10 @@
 /** Asks a server where it stands: binlog, GTIDs, and its place among others. */
 import type { Coordinates, Topology } from "../window/coordinates.ts";
 import { coordinatesFrom } from "./coordinates_from.ts";
-import { driverError } from "./errors.ts";
+import { allowedRows } from "./allowed_rows.ts";
 import type { Capabilities } from "./flavor.ts";
 import { PROOF_LIMIT_MS, QUERY_LIMIT_MS } from "./limits.ts";
-import type { Row, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 import { groupMember, replicaPositions, wsrepPosition } from "./topology.ts";
 
 /** Which questions about the topology are asked. */
@@ -41,7 +41,7 @@ export async function readTopology(
   can: Capabilities,
   ask: TopologyQuestions,
 ): Promise<Topology> {
-  const replicas = ask.replicas ? await allowed(control, can.replicaStatusStatement) : [];
+  const replicas = ask.replicas ? await allowedRows(control, can.replicaStatusStatement) ?? [] : [];
   const wsrep = ask.wsrep
     ? await control.query("SHOW /* locktables */ GLOBAL STATUS LIKE 'wsrep%'", QUERY_LIMIT_MS)
     : [];
@@ -49,7 +49,9 @@ export async function readTopology(
     replicas: replicaPositions(replicas),
     wsrep: wsrepPosition(wsrep),
     group: groupMember(
-      ask.group && can.groupStatement !== null ? await allowed(control, can.groupStatement) : [],
+      ask.group && can.groupStatement !== null
+        ? await allowedRows(control, can.groupStatement) ?? []
+        : [],
     ),
   };
 }
@@ -84,14 +86,4 @@ export async function hasSignsOfReplica(session: Session): Promise<boolean> {
   ]);
   return Number(threads[0]?.["threads"] ?? 0) > 0 ||
     told.some((row) => Number(row["Value"]) > 0);
-}
-
-/** The rows of a statement that is asked for the record only; none where the account may not ask. */
-async function allowed(control: Session, statement: string): Promise<readonly Row[]> {
-  try {
-    return await control.query(statement, QUERY_LIMIT_MS);
-  } catch (error) {
-    if (driverError(error).errno === undefined) throw error;
-    return [];
-  }
 }

@@ -2,9 +2,8 @@
  * How far InnoDB's redo log goes. An image whose log ends before what was on disk before the lock has a
  * volume of an earlier moment, which neither binlog nor GTIDs show.
  */
-import { driverError } from "./errors.ts";
+import { allowedRows } from "./allowed_rows.ts";
 import type { ServerVersion } from "./flavor.ts";
-import { QUERY_LIMIT_MS } from "./limits.ts";
 import type { Session } from "./session.ts";
 
 /**
@@ -40,14 +39,10 @@ export async function readRedoPosition(
   const sql = flavor === "mariadb"
     ? `SHOW /* locktables */ GLOBAL STATUS LIKE '${STATUS_VARIABLES[end]}'`
     : BY_REPORT;
-  try {
-    const [row] = await session.query(sql, QUERY_LIMIT_MS);
-    return redoPositionFrom(String(row?.["Value"] ?? row?.["Status"] ?? ""), end);
-  } catch (error) {
-    // Without a number it is no answer at all, which the next question finds out as well.
-    if (driverError(error).errno === undefined) throw error;
-    return null;
-  }
+  const rows = await allowedRows(session, sql);
+  if (rows === null) return null;
+  const [row] = rows;
+  return redoPositionFrom(String(row?.["Value"] ?? row?.["Status"] ?? ""), end);
 }
 
 /**

@@ -3,9 +3,8 @@
  * data of a later moment, which a binlog of the lock's moment does not show where there are no GTIDs.
  */
 import type { TransactionMark } from "../window/image_marks.ts";
-import { driverError } from "./errors.ts";
+import { allowedRows } from "./allowed_rows.ts";
 import { isAtLeast, type ServerVersion } from "./flavor.ts";
-import { QUERY_LIMIT_MS } from "./limits.ts";
 import { BY_REPORT } from "./redo_position.ts";
 import type { Row, Session } from "./session.ts";
 
@@ -25,7 +24,7 @@ export async function readTransactionMark(
   session: Session,
   { flavor }: ServerVersion,
 ): Promise<Omit<TransactionMark, "clients_most"> | null> {
-  const [row] = await rowsOf(session, flavor === "mariadb" ? BY_TABLES : BY_REPORT);
+  const [row] = await allowedRows(session, flavor === "mariadb" ? BY_TABLES : BY_REPORT) ?? [];
   return flavor === "mariadb"
     ? markFrom(row?.["next_id"], row?.["open"])
     : markFromReport(String(row?.["Status"] ?? ""));
@@ -85,18 +84,18 @@ export async function readTransactionsNow(
   const mark = await readTransactionMark(session, server);
   if (mark === null) return null;
   const all = countersOf(
-    await rowsOf(session, `SHOW /* locktables */ GLOBAL STATUS ${IN_COUNTERS}`),
+    await allowedRows(session, `SHOW /* locktables */ GLOBAL STATUS ${IN_COUNTERS}`) ?? [],
   );
   const own = countersOf(
-    await rowsOf(session, `SHOW /* locktables */ SESSION STATUS ${IN_COUNTERS}`),
+    await allowedRows(session, `SHOW /* locktables */ SESSION STATUS ${IN_COUNTERS}`) ?? [],
   );
   if (all.size === 0) return null;
   // What is partitioned opens all of its partitions, and counts as one table.
   const partitions = openedSinceStart(all, server) === 0
     ? 0
-    : (await rowsOf(session, partitionsStatement(server)))[0]?.["n"];
+    : (await allowedRows(session, partitionsStatement(server)))?.[0]?.["n"];
   if (partitions === undefined) return null;
-  const [statistics] = await rowsOf(session, statisticsStatement(lockedMs));
+  const [statistics] = await allowedRows(session, statisticsStatement(lockedMs)) ?? [];
   return {
     nextId: mark.next_id,
     takenMost: takenMost(all, own.get("Com_select") ?? 0, server) + Number(partitions),
@@ -146,15 +145,4 @@ export function takenMost(
 
 function countersOf(rows: readonly Row[]): ReadonlyMap<string, number> {
   return new Map(rows.map((row) => [String(row["Variable_name"]), Number(row["Value"])]));
-}
-
-/** The rows; none where the account may not ask, or the server does not know. */
-async function rowsOf(session: Session, sql: string): Promise<readonly Row[]> {
-  try {
-    return await session.query(sql, QUERY_LIMIT_MS);
-  } catch (error) {
-    // Without a number it is no answer at all, which the next question finds out as well.
-    if (driverError(error).errno === undefined) throw error;
-    return [];
-  }
 }

@@ -4,7 +4,7 @@ import { HISTORY_FILE, OLDER_HISTORY_FILE } from "../base/paths.ts";
 import { isBelieved, STATE_DIRECTORY } from "../base/private_directory.ts";
 import { parseRecord } from "../window/parse_record.ts";
 import type { WindowRecord } from "../window/record.ts";
-import { completeSince } from "../window/thinning.ts";
+import { completeSince, OLDER_ROOM } from "../window/thinning.ts";
 
 /**
  * Closed windows, the newest first. A line that is cut off, or of a version that this one does not
@@ -24,7 +24,8 @@ export function* historyBackwards(): Generator<WindowRecord> {
 
 /** Since when all windows are in the history; null where nothing was thinned. */
 export function historyCompleteSince(): string | null {
-  return completeSince([...backwards(OLDER_HISTORY_FILE)].reverse());
+  // One more than are complete says that some were thinned; thousands need not be read for that.
+  return completeSince([...backwards(OLDER_HISTORY_FILE).take(OLDER_ROOM.complete + 1)].reverse());
 }
 
 function* backwards(path: string): Generator<WindowRecord> {
